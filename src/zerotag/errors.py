@@ -1,0 +1,27 @@
+"""Errors a user can do something about; the command line prints them as one sentence, without a traceback."""
+
+from __future__ import annotations
+
+
+class ZerotagError(Exception):
+    """Something the user can mend: the message says what was wrong, where, and what to do."""
+
+
+class MissingPackageError(ZerotagError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"install it with: pip install 'zerotag[{extra}]'"
+        )
+
+
+class UnknownNameError(ZerotagError):
+    """A name that nothing is registered under; the message lists the nearest known names."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
+        super().__init__(f"there is no {kind} called '{name}'; did you mean: {', '.join(near)}?")

@@ -1,0 +1,60 @@
+"""Where zerotag keeps things on disk, and how a file is written so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zerotag.errors import ZerotagError
+
+
+def cache_folder() -> Path:
+    """The folder for downloads, features and label vectors: ``$ZEROTAG_CACHE`` or ``~/.cache/zerotag``."""
+    folder = Path(os.environ.get("ZEROTAG_CACHE") or Path.home() / ".cache" / "zerotag")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turn "no space left on device" into a sentence that names the file; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ZerotagError(
+                f"the disk is full, so {path} was not written; free some space and run the command again"
+            ) from error
+        raise
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write ``path`` whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        ZerotagError: the disk is full. Whatever stood at ``path`` before stands there still.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with full_disk_explained(path), temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
