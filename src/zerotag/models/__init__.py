@@ -1,0 +1,42 @@
+"""The methods, one paper and one file each; a new file that registers a model is found by itself."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pkgutil import iter_modules
+
+from zerotag.errors import UnknownNameError
+from zerotag.models.base import MODELS, FeatureMaps, TaggingModel, register
+
+__all__ = ["FeatureMaps", "TaggingModel", "create_model", "list_models", "register"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+
+def list_models() -> list[str]:
+    """Names of all registered models."""
+    return sorted(MODELS)
+
+
+def create_model(name: str, *, channels: dict[int, int], vector_dim: int, **options: object) -> TaggingModel:
+    """A new model with random weights.
+
+    Args:
+        name: one of :func:`list_models`.
+        channels: number of channels of the backbone's maps by stride (8, 16, 32).
+        vector_dim: length of a label vector.
+        options: what the model's own docstring lists.
+
+    Raises:
+        UnknownNameError: no model has this name, or it has no option of a given name.
+        ZerotagError: an option has a value that the model cannot take.
+    """
+    if name not in MODELS:
+        raise UnknownNameError("model", name, list_models())
+    known = list(inspect.signature(MODELS[name]).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of model {name}", option, known)
+    return MODELS[name](channels, vector_dim, **options)

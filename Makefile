@@ -1,0 +1,40 @@
+# zerotag from a fresh clone: needs Python 3.11 or later and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+ZEROTAG := $(BIN)/zerotag
+RUNS := demo/runs
+RECIPES := gbe-pocket-scenes-fast fast0tag-pocket-scenes
+
+.PHONY: demo test check benchmarks clean
+
+# Train on seen words, rank unseen ones, write demo/report.html. Stopped and called again, it goes on where it was.
+demo: $(BIN)/.demo-ready
+	$(ZEROTAG) data build pocket-scenes
+	$(ZEROTAG) features pocket-scenes --backbone tf_efficientnet_lite0
+	for recipe in $(RECIPES); do \
+	    $(ZEROTAG) train $$recipe --out $(RUNS)/$$recipe --resume && \
+	    $(ZEROTAG) eval $(RUNS)/$$recipe --setting zsl,gzsl || exit 1; \
+	done
+	$(ZEROTAG) report $(RECIPES:%=$(RUNS)/%) --out demo/report.html
+
+test: $(BIN)/.dev-ready
+	$(BIN)/pytest
+
+check: $(BIN)/.dev-ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zerotag needs Python 3.11 or later; name one with: make demo PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(BIN)/.demo-ready: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket]'
+	touch $@
+
+$(BIN)/.dev-ready: $(BIN)/.demo-ready
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket,words]' --group dev
+	touch $@
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,263 @@
+"""GBE-MLZSL: groups of local features, a global feature, and a graph that joins them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from zerotag.errors import ZerotagError
+from zerotag.losses import gbe_loss
+from zerotag.models.base import FeatureMaps, TaggingModel, register
+from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, resize_to_grid
+
+
+class MultiLayerFusion(nn.Module):
+    """ML-FEF: maps of three strides, screened, brought to one grid and multiplied (Fig. 3, eq. 1-3)."""
+
+    def __init__(self, channels: dict[int, int], width: int, grid: int, strides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.grid, self.strides = grid, strides
+        self.screens = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels[s], width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+            for s in strides
+        )
+        self.out_channels = width * len(strides)
+
+    def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b c g g"]:
+        """F14, F14 ⊙ F7 and F14 ⊙ F28, concatenated; F14 alone when it is the only stride."""
+        middle, *others = (
+            resize_to_grid(screen(feature_maps[s]), self.grid)
+            for s, screen in zip(self.strides, self.screens, strict=True)
+        )
+        return torch.cat([middle, *(middle * other for other in others)], 1)
+
+
+class LocalInformationDistinguishing(nn.Module):
+    """LID: self-attention over positions within each group, weights of its own for each (eq. 4-6)."""
+
+    def __init__(self, num_groups: int, dim: int, attention_scale: bool) -> None:
+        super().__init__()
+        self.scale = dim**-0.5 if attention_scale else 1.0
+        self.embedding = GroupedLinear(num_groups, dim, dim)
+        self.query_key_value = GroupedLinear(num_groups, dim, 3 * dim)
+        self.feed_forward = nn.Sequential(
+            GroupedLayerNorm(num_groups, dim),
+            GroupedLinear(num_groups, dim, dim // 5),
+            nn.GELU(),
+            GroupedLinear(num_groups, dim // 5, dim),
+        )
+
+    def forward(self, x: Float[Tensor, "g b p d"]) -> Float[Tensor, "g b p d"]:
+        """Every position attends to all others of its own group and image."""
+        shape = x.shape
+        x = self.embedding(x.flatten(1, 2))
+        q, k, v = self.query_key_value(x).view(*shape[:3], -1).chunk(3, -1)
+        x = x + F.scaled_dot_product_attention(q, k, v, scale=self.scale).flatten(1, 2)
+        return (x + self.feed_forward(x)).view(shape)
+
+
+class GlobalEnhancement(nn.Module):
+    """GEM: channels of the deepest map weighted by what is in the whole picture (eq. 7-10)."""
+
+    def __init__(self, channels: int, vector_dim: int, gate: Literal["sigmoid", "none"]) -> None:
+        super().__init__()
+        self.gate = gate
+        self.channel_mlp = nn.Sequential(
+            nn.Linear(channels, channels // 16), nn.ReLU(), nn.Linear(channels // 16, channels)
+        )
+        self.screen = nn.Sequential(
+            nn.Conv2d(channels, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU()
+        )
+
+    def forward(self, deepest: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """The enhanced map; its maximum over positions is the global vector."""
+        weight = self.channel_mlp(deepest.mean((2, 3))) + self.channel_mlp(deepest.amax((2, 3)))
+        if self.gate == "sigmoid":
+            weight = weight.sigmoid()
+        enhanced: Tensor = self.screen(deepest * weight[:, :, None, None])
+        return enhanced
+
+
+class GlobalLocalGraph(nn.Module):
+    """GLA: a static, fully connected graph over the groups, S = LeakyReLU(A_s V W_s) (eq. 11-12)."""
+
+    def __init__(
+        self, num_groups: int, in_dim: int, dim: int, slope: float, start: Literal["random", "identity"]
+    ) -> None:
+        super().__init__()
+        self.slope = slope
+        self.affinity = nn.Parameter(torch.empty(num_groups, num_groups))
+        self.update = nn.Parameter(torch.empty(in_dim, dim))
+        nn.init.xavier_uniform_(self.affinity)
+        nn.init.xavier_uniform_(self.update)
+        if start == "identity":
+            with torch.no_grad():
+                self.affinity.mul_(0.1).add_(torch.eye(num_groups))
+                self.update.mul_(0.1).add_(torch.eye(dim).repeat(in_dim // dim, 1))
+
+    def forward(self, nodes: Float[Tensor, "b n i"]) -> Float[Tensor, "b n d"]:
+        """Semantic vectors: each node hears from all others."""
+        return F.leaky_relu(self.affinity @ (nodes @ self.update), self.slope)
+
+
+@register("gbe")
+class GBE(TaggingModel):
+    """GBE-MLZSL: A Group Bi-Enhancement Framework for Multi-Label Zero-Shot Learning, Liu et al., 2023.
+
+    Maps of three strides are fused (eq. 1-3) and cut into n groups of D channels; self-attention within each group
+    (eq. 4-6) and a maximum over positions give n local vectors; the enhanced deepest map gives a global one
+    (eq. 7-10); a graph over the groups joins both into S (eq. 11-12); s_c = max_r ⟨S_r, v_c⟩ (eq. 13). Loss:
+    :func:`zerotag.losses.gbe_loss` (eq. 14-17). The defaults are the paper's where it gives a value.
+
+    The switches ``fusion``, ``lid``, ``gem`` and ``graph`` make the rows of Table III: a none of them; b fusion;
+    c fusion and lid; d fusion and gem; e fusion, lid and graph; f fusion, gem and graph. Without ``fusion`` the model
+    reads the stride-16 map alone; without ``lid`` a group is pooled as it is; without ``graph`` the global vector
+    is added to each local one; without ``gem`` there is no global vector.
+
+    Args:
+        channels: number of channels of the backbone's maps by stride.
+        vector_dim: length D of a label vector.
+        num_groups: n.
+        fusion_channels: channels of each screened map.
+        grid: side to which the maps are brought.
+        fusion: multi-layer feature fusion (ML-FEF).
+        lid: local information distinguishing module.
+        gem: global enhancement module.
+        graph: global-local association graph.
+        attention_scale: divide attention logits by √D; False is eq. 5 to the letter.
+        gem_gate: "sigmoid" on the channel weights, or "none" as eq. 9 is printed.
+        pooling: over positions, "max" for each channel by itself, or "attention" with one learned query a group
+            (a departure: it keeps the channels of one object together).
+        graph_start: "random", or "identity" plus a tenth of it (a departure: groups start apart).
+        leaky_slope: of eq. 12; 1 leaves the graph linear (a departure).
+        regularisation: λ of eq. 17.
+        normalise: α of eq. 14, "pairs" for 1/(|T||T̄|), "positives" for 1/|T|.
+    """
+
+    def __init__(
+        self,
+        channels: dict[int, int],
+        vector_dim: int,
+        *,
+        num_groups: int = 25,
+        fusion_channels: int = 512,
+        grid: int = 14,
+        fusion: bool = True,
+        lid: bool = True,
+        gem: bool = True,
+        graph: bool = True,
+        attention_scale: bool = True,
+        gem_gate: Literal["sigmoid", "none"] = "sigmoid",
+        pooling: Literal["max", "attention"] = "max",
+        graph_start: Literal["random", "identity"] = "random",
+        leaky_slope: float = 0.2,
+        regularisation: float = 0.1,
+        normalise: Literal["pairs", "positives"] = "pairs",
+    ) -> None:
+        super().__init__(channels, vector_dim)
+        if num_groups < 1 or grid < 1 or vector_dim < 5:
+            raise ZerotagError(
+                f"model gbe needs num_groups and grid of at least 1 and label vectors of at least 5 numbers, "
+                f"not {num_groups}, {grid} and {vector_dim}"
+            )
+        self.num_groups, self.grid = num_groups, grid
+        self.regularisation, self.normalise = regularisation, normalise
+        self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, 32, 8) if fusion else (16,))
+        self.grouping = nn.Linear(self.fusion.out_channels, num_groups * vector_dim)
+        self.lid = LocalInformationDistinguishing(num_groups, vector_dim, attention_scale) if lid else None
+        self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None
+        self.gem = GlobalEnhancement(channels[32], vector_dim, gem_gate) if gem else None
+        node_dim = (2 if gem else 1) * vector_dim
+        self.graph = (
+            GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
+        )
+
+    def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
+        """Semantic vectors S of eq. 12."""
+        local_maps, global_map = self._maps(feature_maps)
+        if self.query is None:
+            local = local_maps.amax(2)
+        else:
+            local = (self._attention(local_maps) * local_maps).sum(2)
+        nodes = self._nodes(local.transpose(0, 1), None if global_map is None else global_map.amax(1))
+        return self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
+
+    def loss(
+        self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
+    ) -> Float[Tensor, ""]:
+        """Eq. 17, the mean over the batch."""
+        return gbe_loss(
+            S, self.score(S, W), positives, W, regularisation=self.regularisation, normalise=self.normalise
+        )
+
+    def position_scores(
+        self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """What each position gives to each label's score; summed over positions it is the score.
+
+        Behind the attention within groups the way to the score is linear piece by piece: the winning group of a
+        label hears through the graph from every group, and each of these took its numbers from some positions.
+        """
+        local_maps, global_map = self._maps(feature_maps)
+        if self.query is None:
+            local_parts = _at_maximum(local_maps, 2)
+        else:
+            local_parts = self._attention(local_maps) * local_maps
+        global_parts = None if global_map is None else _at_maximum(global_map, 1)
+        nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
+        affinity, update, slopes = self._linearised(nodes)
+        S = slopes * (affinity @ (nodes @ update))
+        winner = (S @ W.T).argmax(1)
+        wanted = slopes.gather(1, winner[..., None].expand(-1, -1, self.vector_dim)) * W @ update.T
+        heard = affinity[winner]
+        heat = torch.einsum("bcn,nbpd,bcd->bcp", heard, local_parts, wanted[..., : self.vector_dim])
+        heat = heat.unflatten(-1, (self.grid, self.grid))
+        if global_parts is None:
+            return heat
+        from_global = torch.einsum("bpd,bcd->bcp", global_parts, wanted[..., self.vector_dim :])
+        side = feature_maps[32].shape[-1]
+        from_global = (heard.sum(-1, keepdim=True) * from_global).unflatten(-1, (side, side))
+        return heat + F.adaptive_avg_pool2d(from_global, self.grid) * (side / self.grid) ** 2
+
+    def _maps(
+        self, feature_maps: FeatureMaps
+    ) -> tuple[Float[Tensor, "n b p d"], Float[Tensor, "b q d"] | None]:
+        """The groups' features at each position, and the enhanced deepest map."""
+        fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
+        groups = self.grouping(fused).unflatten(-1, (self.num_groups, -1)).permute(2, 0, 1, 3).contiguous()
+        local_maps = groups if self.lid is None else self.lid(groups)
+        return local_maps, None if self.gem is None else self.gem(feature_maps[32]).flatten(2).transpose(1, 2)
+
+    def _attention(self, local_maps: Float[Tensor, "n b p d"]) -> Float[Tensor, "n b p 1"]:
+        assert self.query is not None
+        logits = local_maps @ self.query[:, None, :, None] * self.vector_dim**-0.5
+        return logits.softmax(2)
+
+    def _nodes(
+        self, local: Float[Tensor, "b n d"], global_vector: Float[Tensor, "b d"] | None
+    ) -> Float[Tensor, "b n i"]:
+        """Eq. 11: each local vector with the global one beside it."""
+        if global_vector is None:
+            return local
+        return torch.cat([local, global_vector[:, None].expand_as(local)], -1)
+
+    def _linearised(
+        self, nodes: Float[Tensor, "b n i"]
+    ) -> tuple[Float[Tensor, "n n"], Float[Tensor, "i d"], Float[Tensor, "b n d"]]:
+        """Affinity, update and the slopes of LeakyReLU at these nodes; without a graph, what adds node to node."""
+        if self.graph is None:
+            pieces = nodes.shape[-1] // self.vector_dim
+            identity = torch.eye(self.vector_dim).to(nodes).repeat(pieces, 1)
+            return torch.eye(self.num_groups).to(nodes), identity, torch.ones_like(nodes[..., : self.vector_dim])
+        before = self.graph.affinity @ (nodes @ self.graph.update)
+        return self.graph.affinity, self.graph.update, torch.where(before > 0, 1.0, self.graph.slope)
+
+
+def _at_maximum(maps: Tensor, axis: int) -> Tensor:
+    """The maximum over positions left where it was found (first of equals), zero elsewhere."""
+    where = maps.argmax(axis, keepdim=True)
+    return torch.zeros_like(maps).scatter(axis, where, maps.gather(axis, where))

@@ -1,0 +1,168 @@
+"""Training: a plain loop that can be killed at any moment and goes on to the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCycleLR
+
+from zerotag.errors import ZerotagError
+from zerotag.metrics import average_precision
+from zerotag.progress import Progress, silent
+from zerotag.storage import write_atomically
+from zerotag.training.checkpoint import load_checkpoint, save_checkpoint, save_tensors
+from zerotag.training.network import Batch, Network, embed_all, prefetched, scores_of
+from zerotag.training.prepare import Examples, prepare
+from zerotag.training.run import Run
+from zerotag.training.settings import OptimiserSettings, Settings
+
+CHECKPOINT_EVERY_SECONDS = 60
+
+
+@dataclass
+class State:
+    """How far the training is; all that a checkpoint holds besides tensors."""
+
+    step: int = 0
+    epoch_loss: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_score: float = -1.0
+
+
+def train(settings: Settings, folder: Path, *, resume: bool = False, progress: Progress = silent) -> Run:
+    """Train a model and write the run to ``folder``; the weights of the best epoch are in ``model.safetensors``.
+
+    The best epoch is the one that ranks held-out seen labels best on held-out training pictures; test pictures and
+    unseen labels are never looked at. With nothing held out the last epoch is kept.
+
+    Args:
+        settings: what to train, and how.
+        folder: where the run goes.
+        resume: go on from the checkpoint in ``folder`` if there is one; a finished run is left as it is.
+        progress: told of each step.
+
+    Raises:
+        ZerotagError: the folder holds a run already, or data, vectors or settings do not fit together.
+    """
+    torch.manual_seed(settings.seed)
+    run, network, fit, held_out = prepare(settings, folder, resume=resume, progress=progress)
+    if run.is_finished:
+        return run
+    run.save()
+    optimiser = _optimiser(settings.optimiser, network)
+    steps_per_epoch = max(1, len(fit.indices) // settings.optimiser.batch_size)
+    schedule = _schedule(settings.optimiser, optimiser, steps_per_epoch)
+    state = State()
+    if resume and run.checkpoint.exists():
+        state = State(**load_checkpoint(run.checkpoint, network, optimiser, schedule))
+    # a killed run may have logged an epoch that its checkpoint does not know yet; that epoch comes again
+    _write_log(run, [line for line in run.log() if line["step"] <= state.step])
+
+    best = folder / "best.safetensors"
+    total = steps_per_epoch * settings.optimiser.epochs
+    fit_W = fit.W.to(network.device)
+    began, saved = time.monotonic() - state.seconds, time.monotonic()
+    network.train()
+    for rows, batch in _batches(fit, settings, steps_per_epoch, state.step):
+        positives = torch.from_numpy(fit.positives[rows]).to(network.device)
+        S = network(batch)
+        loss = network.model.loss(S, fit_W, positives)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        state.step += 1
+        state.epoch_loss += loss.item() / steps_per_epoch
+        state.seconds = time.monotonic() - began
+        progress(f"Training {run.settings.model.name}", state.step, total)
+        epoch_ends = state.step % steps_per_epoch == 0
+        if epoch_ends:
+            if not np.isfinite(state.epoch_loss):
+                raise ZerotagError(
+                    f"the loss is no longer a number in epoch {state.step // steps_per_epoch}; "
+                    "lower optimiser.learning_rate"
+                )
+            _end_epoch(run, network, held_out, state, schedule, steps_per_epoch, best)
+        if epoch_ends or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS:
+            save_checkpoint(run.checkpoint, network, optimiser, schedule, vars(state))
+            saved = time.monotonic()
+    best.replace(run.weights)
+    return run
+
+
+def _batches(
+    fit: Examples, settings: Settings, steps_per_epoch: int, first_step: int
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Rows of ``fit`` and their inputs from ``first_step`` on; the order of an epoch depends on seed and epoch alone."""
+    size = settings.optimiser.batch_size
+
+    def rows() -> Iterator[np.ndarray]:
+        for epoch in range(first_step // steps_per_epoch, settings.optimiser.epochs):
+            order = np.random.default_rng([settings.seed, epoch]).permutation(len(fit.indices))
+            first = first_step % steps_per_epoch if epoch == first_step // steps_per_epoch else 0
+            for step in range(first, steps_per_epoch):
+                yield order[step * size : (step + 1) * size]
+
+    return prefetched(lambda chosen: fit.inputs.batch(fit.indices[chosen]), rows())
+
+
+def _end_epoch(
+    run: Run,
+    network: Network,
+    held_out: Examples | None,
+    state: State,
+    schedule: LRScheduler,
+    steps_per_epoch: int,
+    best: Path,
+) -> None:
+    epoch = state.step // steps_per_epoch
+    line = {
+        "epoch": epoch,
+        "step": state.step,
+        "loss": state.epoch_loss,
+        "learning_rate": schedule.get_last_lr()[0],
+        "seconds": round(state.seconds, 1),
+    }
+    score = float(epoch)
+    if held_out is not None:
+        score = held_out_map(network, held_out)
+        line["held_out_map"] = score
+    if score > state.best_score:
+        state.best_score, state.best_epoch = score, epoch
+        save_tensors(best, network.state_dict(), {"epoch": epoch})
+    state.epoch_loss = 0.0
+    _write_log(run, [*run.log(), line])
+
+
+def held_out_map(network: Network, held_out: Examples) -> float:
+    """Mean average precision of labels that were not trained on, over pictures that were not trained on."""
+    S = embed_all(network, held_out.inputs, held_out.indices)
+    scores = scores_of(network.model, S, held_out.W)
+    return float(np.nanmean(average_precision(scores, held_out.positives)))
+
+
+def _optimiser(settings: OptimiserSettings, network: Network) -> Optimizer:
+    kind = {"adam": Adam, "adamw": AdamW}[settings.name]
+    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def _schedule(settings: OptimiserSettings, optimiser: Optimizer, steps_per_epoch: int) -> LRScheduler:
+    if settings.schedule == "one_cycle":
+        total = steps_per_epoch * settings.epochs + 1
+        return OneCycleLR(optimiser, settings.learning_rate, total_steps=total)
+    if settings.schedule == "steps":
+        return MultiStepLR(optimiser, [epoch * steps_per_epoch for epoch in settings.milestones])
+    return ConstantLR(optimiser, factor=1.0)
+
+
+def _write_log(run: Run, lines: list[dict[str, Any]]) -> None:
+    write_atomically(run.folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

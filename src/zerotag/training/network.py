@@ -1,0 +1,117 @@
+"""From the pictures of a data set to semantic vectors: the model, and before it the backbone where that is trained too."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from zerotag.backbones import Backbone, Preprocessing
+from zerotag.images import open_picture
+from zerotag.models import FeatureMaps, TaggingModel
+from zerotag.precision import autocast
+from zerotag.progress import Progress, silent
+
+BATCHES_AHEAD = 2
+Batch = Tensor | FeatureMaps
+
+
+class Inputs(Protocol):
+    """What a network reads, picture by number: cached feature maps, or pixels."""
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The pictures of the given numbers."""
+
+
+class Pixels:
+    """Pictures decoded each time they are asked for, for a backbone that is trained too."""
+
+    def __init__(self, paths: list[Path], preprocessing: Preprocessing) -> None:
+        self.paths, self.preprocessing = paths, preprocessing
+
+    def batch(self, indices: np.ndarray) -> UInt8[Tensor, "b h w 3"]:
+        """The pixels of some pictures."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            pixels = pool.map(self._read, indices)
+            return torch.from_numpy(np.stack(list(pixels)))
+
+    def _read(self, index: int) -> np.ndarray:
+        return self.preprocessing.pixels(open_picture(self.paths[index]))
+
+
+class Network(nn.Module):
+    """A model, and the backbone before it where that is trained too; otherwise feature maps come from the cache."""
+
+    def __init__(self, model: TaggingModel, backbone: Backbone | None = None) -> None:
+        super().__init__()
+        self.model, self.backbone = model, backbone
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, batch: Batch) -> Float[Tensor, "b n d"]:
+        """Semantic vectors, from pixels or from maps as cached."""
+        if isinstance(batch, Tensor):
+            assert self.backbone is not None
+            with autocast(self.device):
+                batch = self.backbone(batch.to(self.device))
+        return self.embed(batch)
+
+    def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
+        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32."""
+        maps = {stride: m.to(self.device, torch.float32) for stride, m in feature_maps.items()}
+        with autocast(self.device):
+            return self.model.embed(maps).float()
+
+
+def default_device() -> torch.device:
+    """The graphics processor where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prefetched(
+    read: Callable[[np.ndarray], Batch], batches: Iterable[np.ndarray]
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Batches read by a second thread, up to two ahead of the one in use."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[tuple[np.ndarray, Future[Batch]]] = deque()
+        for rows in batches:
+            ahead.append((rows, pool.submit(read, rows)))
+            if len(ahead) > BATCHES_AHEAD:
+                first, reading = ahead.popleft()
+                yield first, reading.result()
+        while ahead:
+            first, reading = ahead.popleft()
+            yield first, reading.result()
+
+
+@torch.inference_mode()
+def embed_all(
+    network: Network, inputs: Inputs, indices: np.ndarray, *, batch_size: int = 64, progress: Progress = silent
+) -> Float[Tensor, "m n d"]:
+    """Semantic vectors of many pictures, in evaluation mode, on the CPU."""
+    was_training = network.training
+    network.eval()
+    found: list[Tensor] = []
+    batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+    for _, batch in prefetched(inputs.batch, batches):
+        found.append(network(batch).cpu())
+        progress("Embedding pictures", min(len(found) * batch_size, len(indices)), len(indices))
+    network.train(was_training)
+    return torch.cat(found)
+
+
+def scores_of(model: TaggingModel, S: Float[Tensor, "m n d"], W: Float[Tensor, "c d"]) -> Float[np.ndarray, "m c"]:
+    """Scores of all labels, by blocks of pictures so that memory stays bounded."""
+    with torch.inference_mode():
+        W = W.to(next(model.parameters()).device)
+        return np.concatenate([model.score(block.to(W.device), W).cpu().numpy() for block in S.split(256)])

@@ -1,0 +1,151 @@
+"""What a run is made of: its labels, its pictures, their label vectors, its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from zerotag.backbones import Backbone, create_backbone
+from zerotag.datasets import PictureDataset, load_dataset
+from zerotag.errors import ZerotagError
+from zerotag.features import cached_features
+from zerotag.labels import LabelSet, split_labels
+from zerotag.models import create_model
+from zerotag.progress import Progress
+from zerotag.training.checkpoint import load_tensors, load_weights
+from zerotag.training.network import Inputs, Network, Pixels, default_device
+from zerotag.training.run import Run, load_run
+from zerotag.training.settings import Settings
+from zerotag.vectors import VectorReport, label_vectors
+
+
+HOLD_OUT_STREAM = 7
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pictures with the labels that they are trained, or judged, on."""
+
+    inputs: Inputs
+    indices: np.ndarray
+    positives: Bool[np.ndarray, "m c"]
+    W: Float[Tensor, "c d"]
+
+
+def prepare(
+    settings: Settings, folder: Path, *, resume: bool, progress: Progress
+) -> tuple[Run, Network, Examples, Examples | None]:
+    """The run, its network with first weights, the examples to fit, and those held out to choose the best epoch by.
+
+    Raises:
+        ZerotagError: ``folder`` holds a run that is not to be, or cannot be, gone on with; or data, label vectors
+            and model do not fit together.
+    """
+    earlier = _earlier_run(settings, folder, resume)
+    dataset = load_dataset(settings.data)
+    labels = split_labels(dataset.labels, unseen_fraction=settings.labels.unseen_fraction, seed=settings.seed)
+    W, vectors = vectors_for(settings, labels)
+    backbone = backbone_for(settings)
+    network = build_network(settings, backbone, W.shape[1])
+
+    rng = np.random.default_rng([settings.seed, HOLD_OUT_STREAM])
+    train = np.flatnonzero(np.array(dataset.splits) == "train")
+    fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
+    fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
+    inputs = inputs_for(settings, dataset, backbone, progress)
+    positives = dataset.annotations[:, dataset.columns(labels.seen)] == 1
+    W = W[: len(labels.seen)]
+
+    def examples(rows: np.ndarray, columns: np.ndarray) -> Examples:
+        return Examples(inputs, rows, positives[np.ix_(rows, columns)], W[columns])
+
+    run = earlier or Run(
+        folder,
+        settings,
+        labels,
+        held_out_labels=tuple(labels.seen[i] for i in held_labels),
+        backbone=backbone.record(),
+        vectors=vectors.to_dict(),
+    )
+    held_out = examples(held_rows, held_labels) if len(held_rows) and len(held_labels) else None
+    return run, network, examples(fit_rows, fit_labels), held_out
+
+
+def vectors_for(
+    settings: Settings, labels: LabelSet, words: Sequence[str] | None = None, *, allow_missing: bool = False
+) -> tuple[Float[Tensor, "c d"], VectorReport]:
+    """Vectors of ``words``, or of all labels of the run, centred as the run's settings say."""
+    return label_vectors(
+        labels.all if words is None else words,
+        settings.vectors.source,
+        centre_on=labels.seen if settings.vectors.centre else None,
+        allow_missing=allow_missing,
+    )
+
+
+def backbone_for(settings: Settings) -> Backbone:
+    """The backbone of the settings; frozen unless it is trained too."""
+    wanted = settings.backbone
+    backbone = create_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
+    return backbone if wanted.train else backbone.for_inference()
+
+
+def build_network(settings: Settings, backbone: Backbone, vector_dim: int) -> Network:
+    """The model of the settings with first weights, drawn from torch's random state."""
+    model = create_model(
+        settings.model.name, channels=backbone.channels, vector_dim=vector_dim, **settings.model.options
+    )
+    return Network(model, backbone if settings.backbone.train else None).to(default_device())
+
+
+def inputs_for(settings: Settings, dataset: PictureDataset, backbone: Backbone, progress: Progress) -> Inputs:
+    """Cached feature maps of all pictures, or their pixels where the backbone is trained too."""
+    if settings.backbone.train:
+        return Pixels([dataset.picture(i) for i in range(len(dataset.paths))], backbone.preprocessing)
+    return cached_features(dataset, backbone, progress=progress)
+
+
+def load_network(run: Run, vector_dim: int) -> tuple[Network, Backbone]:
+    """The trained network of a finished run, in evaluation mode, and its backbone.
+
+    Raises:
+        ZerotagError: the run is not finished, its weights are damaged, or its backbone's weights are others today.
+    """
+    if not run.is_finished:
+        raise ZerotagError(f"the training in {run.folder} is not finished; go on with it by adding --resume")
+    backbone = backbone_for(run.settings)
+    if backbone.record() != run.backbone:
+        raise ZerotagError(
+            f"{run.folder} was trained on {run.backbone}, but the backbone installed here is {backbone.record()}; "
+            "install the versions named in its run.json"
+        )
+    network = build_network(run.settings, backbone, vector_dim)
+    load_weights(network, load_tensors(run.weights)[0], run.weights)
+    return network.eval(), backbone
+
+
+def _earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
+    if not (folder / "run.json").exists():
+        return None
+    if not resume:
+        raise ZerotagError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
+    earlier = load_run(folder)
+    old, new = earlier.settings.model_dump(), settings.model_dump()
+    if changed := [name for name in new if new[name] != old[name]]:
+        raise ZerotagError(
+            f"the run in {folder} has other settings ({', '.join(changed)}), so it cannot be gone on with; "
+            "choose another --out"
+        )
+    return earlier
+
+
+def _hold_out(items: np.ndarray, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Items kept and items held out, both in their old order."""
+    held = np.zeros(len(items), bool)
+    held[rng.permutation(len(items))[: round(fraction * len(items))]] = True
+    return items[~held], items[held]

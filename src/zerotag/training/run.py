@@ -1,0 +1,107 @@
+"""The folder of a run: its settings, the labels it drew, what it was made from, its log, its weights.
+
+``run.json`` is the record, ``log.jsonl`` a line an epoch, ``checkpoint.safetensors`` the state to go on from,
+``model.safetensors`` the chosen weights, there when training has finished.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from zerotag.errors import ZerotagError
+from zerotag.labels import LabelSet
+from zerotag.storage import write_atomically
+from zerotag.training.settings import Settings, validate_settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        folder: where it lies.
+        settings: what it was asked for.
+        labels: seen and unseen labels.
+        held_out_labels: seen labels kept from training to choose the best epoch by.
+        backbone: name, weights, preprocessing and channels of the backbone.
+        vectors: where the label vectors came from.
+        versions: of Python and the packages that the figures depend on.
+    """
+
+    folder: Path
+    settings: Settings
+    labels: LabelSet
+    held_out_labels: tuple[str, ...]
+    backbone: dict[str, Any]
+    vectors: dict[str, Any]
+    versions: dict[str, str] = field(default_factory=lambda: package_versions())
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state to go on from."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """The chosen weights."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training has come to its end."""
+        return self.weights.exists()
+
+    def save(self) -> None:
+        """Write the record."""
+        record = {
+            "settings": self.settings.model_dump(),
+            "seen_labels": self.labels.seen,
+            "unseen_labels": self.labels.unseen,
+            "held_out_labels": self.held_out_labels,
+            "backbone": self.backbone,
+            "vectors": self.vectors,
+            "versions": self.versions,
+        }
+        write_atomically(self.folder / "run.json", json.dumps(record, indent=1))
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the log, one an epoch."""
+        file = self.folder / "log.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def load_run(folder: Path) -> Run:
+    """Read the record of a run.
+
+    Raises:
+        ZerotagError: the folder holds no run, or a damaged one.
+    """
+    file = folder / "run.json"
+    if not file.exists():
+        raise ZerotagError(f"{folder} holds no run; make one with: zerotag train CONFIG.yaml --out {folder}")
+    try:
+        record = json.loads(file.read_text())
+        labels = LabelSet(tuple(record["seen_labels"]), tuple(record["unseen_labels"]))
+        return Run(
+            folder,
+            validate_settings(record["settings"], str(file)),
+            labels,
+            tuple(record["held_out_labels"]),
+            record["backbone"],
+            record["vectors"],
+            record["versions"],
+        )
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ZerotagError(f"{file} is damaged ({error!r}); train the run again") from error
+
+
+def package_versions() -> dict[str, str]:
+    """Versions that a run's figures depend on."""
+    return {"python": platform.python_version()} | {
+        package: version(package) for package in ("zerotag", "torch", "timm", "numpy")
+    }
