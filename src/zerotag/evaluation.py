@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from zerotag.datasets import PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
-from zerotag.heatmaps import is_hit, share_of_picture
+from zerotag.heatmaps import cells_in_boxes
 from zerotag.progress import Progress, silent
 from zerotag.protocols import Report, evaluate
 from zerotag.storage import write_atomically
-from zerotag.training.network import Network, embed_all, scores_of
+from zerotag.training.network import Inputs, Network, embed_all, prefetched, scores_of
 from zerotag.training.prepare import inputs_for, load_network, vectors_for
 from zerotag.training.run import load_run
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class PointingGame:
+    """How often the peak of a label's heat map lies in the box of an object that carries the label.
+
+    Attributes:
+        accuracy: share of hits over all pairs of a test picture and an unseen label it has.
+        chance: share of hits of a position chosen at random.
+        num_pairs: how many pairs.
+    """
+
+    accuracy: float
+    chance: float
+    num_pairs: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was found about a run; ``pointing_game`` where the data have boxes and the model has heat maps."""
+
+    reports: dict[str, Report]
+    pointing_game: PointingGame | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        game = None if self.pointing_game is None else asdict(self.pointing_game)
+        return {"settings": {s: r.to_dict() for s, r in self.reports.items()}, "pointing_game": game}
 
 
 def evaluate_run(
     folder: Path, settings: Sequence[str] = ("zsl", "gzsl"), *, ks: Sequence[int] = (3, 5), progress: Progress = silent
-) -> dict[str, Report]:
-    """Reports by setting, "zsl" or "gzsl", on the test pictures; also written to ``results.json`` in the run.
+) -> Evaluation:
+    """A run's figures on the test pictures by setting, "zsl" or "gzsl"; also written to ``results.json`` in the run.
 
     Raises:
         ZerotagError: the run is not finished, or its data set changed since.
@@ -38,7 +71,47 @@ def evaluate_run(
         raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
     scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
-    reports = {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings}
-    results = {s: report.to_dict() for s, report in reports.items()}
-    write_atomically(folder / "results.json", json.dumps(results, indent=1))
-    return reports
+    evaluation = Evaluation(
+        {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},
+        play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
+    )
+    write_atomically(folder / "results.json", json.dumps(evaluation.to_dict(), indent=1))
+    return evaluation
+
+
+def play_pointing_game(
+    network: Network,
+    inputs: Inputs,
+    dataset: PictureDataset,
+    indices: np.ndarray,
+    labels: Sequence[str],
+    W: Float[Tensor, "c d"],
+    progress: Progress = silent,
+) -> PointingGame | None:
+    """The pointing game over all pairs of a picture and one of ``labels`` that it has; None where it cannot be played."""
+    if dataset.objects is None or not network.model.has_heat_maps:
+        return None
+    column = {label: c for c, label in enumerate(labels)}
+    hits, chances, pairs = 0.0, 0.0, 0
+    batches = [indices[start : start + BATCH_SIZE] for start in range(0, len(indices), BATCH_SIZE)]
+    for number, (rows, batch) in enumerate(prefetched(inputs.batch, batches), start=1):
+        boxed = [
+            (i, column[label], *thing.box)
+            for i, row in enumerate(rows)
+            for thing in dataset.objects[row]
+            for label in thing.labels
+            if label in column
+        ]
+        progress("Playing the pointing game", number, len(batches))
+        if not boxed:
+            continue
+        table = np.array(boxed)
+        pair, of_pair = np.unique(table[:, :2].astype(int), axis=0, return_inverse=True)
+        heat = network.position_scores(batch, W)[tuple(pair.T)].cpu().numpy()
+        on_object = np.zeros(heat.shape, bool)
+        np.logical_or.at(on_object, of_pair, cells_in_boxes(table[:, 2:], heat.shape[1:], dataset.size_px))
+        peaks = heat.reshape(len(pair), -1).argmax(1)
+        hits += on_object.reshape(len(pair), -1)[np.arange(len(pair)), peaks].sum()
+        chances += on_object.mean((1, 2)).sum()
+        pairs += len(pair)
+    return PointingGame(hits / pairs, chances / pairs, pairs) if pairs else None

@@ -1,34 +1,25 @@
-"""Heat maps: where in a picture a label's score comes from, as an overlay, and whether the peak lies on the object."""
+"""Heat maps: where in a picture a label's score comes from, and does it lie on the object."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 
-Box = Sequence[float]
+def cells_in_boxes(
+    boxes: Float[np.ndarray, "k 4"], cells: tuple[int, int], size_px: tuple[int, int]
+) -> Bool[np.ndarray, "k h w"]:
+    """Whether the centre of each cell of a map lies in each box.
 
-
-def peak_px(heat: Float[np.ndarray, "h w"], width_px: int, height_px: int) -> tuple[float, float]:
-    """Centre, in pixels of the picture, of the position with the highest value (x, y)."""
-    row, column = divmod(int(heat.argmax()), heat.shape[1])
-    return (column + 0.5) * width_px / heat.shape[1], (row + 0.5) * height_px / heat.shape[0]
-
-
-def is_hit(heat: Float[np.ndarray, "h w"], boxes: Sequence[Box], width_px: int, height_px: int) -> bool:
-    """The pointing game: whether the map's peak lies in one of the boxes (left, top, right, bottom)."""
-    x, y = peak_px(heat, width_px, height_px)
-    return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
-
-
-def share_of_picture(boxes: Sequence[Box], width_px: int, height_px: int) -> float:
-    """Share of the picture's area that the boxes cover: how often a peak at a random place would hit."""
-    covered = np.zeros((height_px, width_px), bool)
-    for left, top, right, bottom in boxes:
-        covered[round(top) : round(bottom), round(left) : round(right)] = True
-    return float(covered.mean())
+    Args:
+        boxes: left, top, right and bottom in pixels of the picture.
+        cells: height and width of the map.
+        size_px: width and height of the picture.
+    """
+    y, x = ((np.arange(n) + 0.5) / n * side for n, side in zip(cells, size_px[::-1], strict=True))
+    left, top, right, bottom = boxes.T[..., None]
+    inside_x, inside_y = (left <= x) & (x <= right), (top <= y) & (y <= bottom)
+    return inside_y[:, :, None] & inside_x[:, None, :]
 
 
 def overlay(picture: Image.Image, heat: Float[np.ndarray, "h w"], strength: float = 0.65) -> Image.Image:

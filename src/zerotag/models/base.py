@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ class TaggingModel(nn.Module, ABC):
         channels: number of channels of the backbone's maps by stride (8, 16, 32).
         vector_dim: length D of a label vector.
     """
+
+    has_heat_maps: ClassVar[bool] = False
 
     def __init__(self, channels: dict[int, int], vector_dim: int) -> None:
         super().__init__()

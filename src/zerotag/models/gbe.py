@@ -66,8 +66,9 @@ class GlobalEnhancement(nn.Module):
     def __init__(self, channels: int, vector_dim: int, gate: Literal["sigmoid", "none"]) -> None:
         super().__init__()
         self.gate = gate
+        hidden = max(1, channels // 16)
         self.channel_mlp = nn.Sequential(
-            nn.Linear(channels, channels // 16), nn.ReLU(), nn.Linear(channels // 16, channels)
+            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
         )
         self.screen = nn.Sequential(
             nn.Conv2d(channels, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU()
@@ -137,6 +138,8 @@ class GBE(TaggingModel):
         regularisation: λ of eq. 17.
         normalise: α of eq. 14, "pairs" for 1/(|T||T̄|), "positives" for 1/|T|.
     """
+
+    has_heat_maps = True
 
     def __init__(
         self,

@@ -15,8 +15,7 @@ from torch import Tensor
 from zerotag.backbones import Backbone
 from zerotag.errors import ZerotagError
 from zerotag.images import open_picture
-from zerotag.models import FeatureMaps
-from zerotag.training.network import Network, scores_of
+from zerotag.training.network import Batch, Network, scores_of
 from zerotag.training.prepare import load_network, vectors_for
 from zerotag.training.run import Run, load_run
 
@@ -42,8 +41,7 @@ class Tagger:
     """
 
     def __init__(self, run: Run, network: Network, backbone: Backbone) -> None:
-        self.run, self.network, self.backbone = run, network, backbone
-        self._to_maps = (network.backbone or backbone).to(network.device)
+        self.run, self.network, self.backbone = run, network, backbone.to(network.device)
         self._seen = frozenset(run.labels.seen)
 
     @classmethod
@@ -92,7 +90,7 @@ class Tagger:
             raise ZerotagError("there are no pictures to tag")
         batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
         with torch.inference_mode():
-            return torch.cat([self.network.embed(self._feature_maps(batch)).cpu() for batch in batches])
+            return torch.cat([self.network(self._inputs(batch)).cpu() for batch in batches])
 
     def rank(
         self, S: Float[Tensor, "b n d"], labels: Sequence[str], W: Float[Tensor, "c d"], top_k: int
@@ -111,14 +109,13 @@ class Tagger:
         Raises:
             ZerotagError: the run's model keeps no positions.
         """
-        with torch.inference_mode():
-            W = self.vocabulary(labels)[1].to(self.network.device)
-            maps = self._feature_maps([image])
-            return self.network.model.position_scores(maps, W)[0].cpu().numpy()
+        return self.network.position_scores(self._inputs([image]), self.vocabulary(labels)[1])[0].cpu().numpy()
 
-    def _feature_maps(self, images: Sequence[Picture]) -> FeatureMaps:
+    def _inputs(self, images: Sequence[Picture]) -> Batch:
+        """Pixels for a network with a backbone of its own, feature maps for others."""
         pixels = [self.backbone.preprocessing.pixels(_opened(image)) for image in images]
-        return self._to_maps(torch.from_numpy(np.stack(pixels)).to(self.network.device))
+        batch = torch.from_numpy(np.stack(pixels)).to(self.network.device)
+        return batch if self.network.backbone is not None else self.backbone(batch)
 
 
 def _opened(image: Picture) -> Image.Image:

@@ -59,18 +59,20 @@ class Network(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, batch: Batch) -> Float[Tensor, "b n d"]:
-        """Semantic vectors, from pixels or from maps as cached."""
+        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32."""
+        with autocast(self.device):
+            return self.model.embed(self._feature_maps(batch)).float()
+
+    def position_scores(self, batch: Batch, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+        """Heat maps, in float32."""
+        with torch.inference_mode():
+            return self.model.position_scores(self._feature_maps(batch), W.to(self.device))
+
+    def _feature_maps(self, batch: Batch) -> FeatureMaps:
         if isinstance(batch, Tensor):
             assert self.backbone is not None
-            with autocast(self.device):
-                batch = self.backbone(batch.to(self.device))
-        return self.embed(batch)
-
-    def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
-        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32."""
-        maps = {stride: m.to(self.device, torch.float32) for stride, m in feature_maps.items()}
-        with autocast(self.device):
-            return self.model.embed(maps).float()
+            return self.backbone(batch.to(self.device))
+        return {stride: maps.to(self.device, torch.float32) for stride, maps in batch.items()}
 
 
 def default_device() -> torch.device:

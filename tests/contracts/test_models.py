@@ -1,0 +1,149 @@
+"""What every registered model promises; a new model is tested by being registered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+from torch.nn import functional as F
+
+from zerotag.errors import UnknownNameError
+from zerotag.models import TaggingModel, create_model, list_models
+from zerotag.training.checkpoint import load_tensors, load_weights, save_tensors
+
+CHANNELS = {8: 6, 16: 10, 32: 12}
+SIDES = {8: 28, 16: 14, 32: 7}
+VECTOR_DIM = 10
+# quicker than the defaults; a model that is not named here is tested with its defaults
+SMALL = {
+    "gbe": {"num_groups": 3, "fusion_channels": 16, "grid": 7},
+    "fast0tag": {"hidden": [64, 64], "dropout": 0.1},
+}
+
+pytestmark = pytest.mark.parametrize("name", list_models())
+
+
+def make(name: str) -> TaggingModel:
+    torch.manual_seed(0)
+    return create_model(name, channels=CHANNELS, vector_dim=VECTOR_DIM, **SMALL.get(name, {}))
+
+
+def random_maps(number: int, seed: int = 1) -> dict[int, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return {s: torch.randn(number, c, SIDES[s], SIDES[s], generator=random) for s, c in CHANNELS.items()}
+
+
+def random_vectors(number: int, seed: int = 2) -> Tensor:
+    return F.normalize(torch.randn(number, VECTOR_DIM, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def random_positives(images: int, labels: int) -> Tensor:
+    positives = torch.rand(images, labels, generator=torch.Generator().manual_seed(3)) < 0.3
+    positives[:, 0], positives[:, 1] = True, False
+    return positives
+
+
+def fit(model: TaggingModel, maps: dict[int, Tensor], W: Tensor, positives: Tensor, steps: int) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(steps):
+        loss = model.loss(model.embed(maps), W, positives)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.eval()
+
+
+def test_shapes(name: str) -> None:
+    model = make(name).eval()
+    S = model.embed(random_maps(4))
+    assert S.shape[0] == 4 and S.shape[2] == VECTOR_DIM
+    assert model.score(S, random_vectors(7)).shape == (4, 7)
+
+
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = make(name).train()
+    model.loss(model.embed(random_maps(6)), random_vectors(9), random_positives(6, 9)).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_a_batch_of_one_equals_the_batch_of_many(name: str) -> None:
+    model, maps = make(name).eval(), random_maps(5)
+    alone = torch.cat([model.embed({s: m[i : i + 1] for s, m in maps.items()}) for i in range(5)])
+    torch.testing.assert_close(alone, model.embed(maps), rtol=1e-4, atol=1e-5)
+
+
+def test_permuting_labels_permutes_scores(name: str) -> None:
+    model, W = make(name).eval(), random_vectors(8)
+    S, order = model.embed(random_maps(3)), torch.randperm(8)
+    torch.testing.assert_close(model.score(S, W[order]), model.score(S, W)[:, order])
+
+
+def test_adding_a_label_leaves_the_scores_of_others(name: str) -> None:
+    model, W = make(name).eval(), random_vectors(9)
+    S = model.embed(random_maps(3))
+    torch.testing.assert_close(model.score(S, W[:8]), model.score(S, W)[:, :8])
+
+
+def test_saved_and_loaded_weights_are_bit_equal(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model, maps = make(name), random_maps(3)
+    fit(model, random_maps(8), random_vectors(9), random_positives(8, 9), steps=2)
+    save_tensors(tmp_path / "weights.safetensors", model.state_dict())
+    other = create_model(name, channels=CHANNELS, vector_dim=VECTOR_DIM, **SMALL.get(name, {}))
+    load_weights(other, load_tensors(tmp_path / "weights.safetensors")[0], tmp_path)
+    assert torch.equal(model.embed(maps), other.eval().embed(maps))
+
+
+def test_overfits_eight_images(name: str) -> None:
+    model, maps, W, positives = make(name), random_maps(8), random_vectors(9), random_positives(8, 9)
+    fit(model, maps, W, positives, steps=150)
+    scores = model.score(model.embed(maps), W)
+    gaps = scores[:, :, None] - scores[:, None, :]
+    right_order = gaps[positives[:, :, None] & ~positives[:, None, :]] > 0
+    assert right_order.float().mean() > 0.95
+
+
+def small_world(images: int, prototypes: Tensor, seed: int) -> tuple[dict[int, Tensor], Tensor]:
+    """Pictures with two objects each; an object of label c shows prototype c at a place of its own."""
+    random = torch.Generator().manual_seed(seed)
+    positives = torch.zeros(images, len(prototypes), dtype=torch.bool)
+    maps = {s: 0.1 * torch.randn(images, c, SIDES[s], SIDES[s], generator=random) for s, c in CHANNELS.items()}
+    for i in range(images):
+        for c in torch.randperm(len(prototypes), generator=random)[:2].tolist():
+            positives[i, c] = True
+            y, x = (int(v) for v in torch.randint(0, 6, (2,), generator=random))
+            for s, channels in CHANNELS.items():
+                cell = SIDES[s] // 7
+                place = (slice(y * cell, (y + 2) * cell), slice(x * cell, (x + 2) * cell))
+                maps[s][i, :, *place] += prototypes[c, :channels, None, None]
+    return {s: m.relu() for s, m in maps.items()}, positives
+
+
+def test_beats_chance_on_labels_it_never_saw(name: str) -> None:
+    W = random_vectors(40, seed=5)
+    way = torch.randn(VECTOR_DIM, max(CHANNELS.values()), generator=torch.Generator().manual_seed(6))
+    prototypes, seen = 2 * W @ way, 30
+    model = make(name)
+    for part in range(10):
+        maps, positives = small_world(64, prototypes[:seen], seed=10 + part % 5)
+        fit(model, maps, W[:seen], positives, steps=12)
+    maps, positives = small_world(200, prototypes[seen:], seed=99)
+    scores = model.score(model.embed(maps), W[seen:]).detach()
+    found = np.mean([average_precision_score(positives[:, c], scores[:, c]) for c in range(len(W) - seen)])
+    assert found > 1.5 * float(positives.float().mean())
+
+
+def test_heat_maps_add_up_to_the_score(name: str) -> None:
+    model, maps, W = make(name).eval(), random_maps(3), random_vectors(5)
+    if not model.has_heat_maps:
+        pytest.skip("keeps no positions")
+    heat = model.position_scores(maps, W)
+    torch.testing.assert_close(heat.sum((2, 3)), model.score(model.embed(maps), W), rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_option_is_named(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"option of model {name}"):
+        create_model(name, channels=CHANNELS, vector_dim=VECTOR_DIM, colour="red")

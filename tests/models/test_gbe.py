@@ -1,0 +1,147 @@
+"""GBE against a slow, literal transcription of eq. 1-12, written group by group and position by position."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zerotag.errors import ZerotagError
+from zerotag.models.gbe import GBE
+
+CHANNELS = {8: 6, 16: 10, 32: 32}
+D, N, B = 10, 3, 2
+
+
+def maps(seed: int = 0) -> dict[int, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    sides = {8: 28, 16: 14, 32: 7}
+    return {s: torch.randn(B, c, sides[s], sides[s], generator=random) for s, c in CHANNELS.items()}
+
+
+def screened(model: GBE, index: int, x: Tensor) -> Tensor:
+    convolution, norm, _ = model.fusion.screens[index]
+    y = torch.einsum("oc,chw->ohw", convolution.weight[:, :, 0, 0], x)
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    y = (y - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
+    return y.clamp(min=0)
+
+
+def max_pool_2(x: Tensor) -> Tensor:
+    return torch.stack([x[:, i::2, j::2] for i, j in product(range(2), range(2))]).amax(0)
+
+
+def literal(model: GBE, feature_maps: dict[int, Tensor], image: int) -> Tensor:
+    """S of one image for the whole model at grid 14, from its weights."""
+    f14 = screened(model, 0, feature_maps[16][image])
+    f7 = screened(model, 1, feature_maps[32][image])
+    f28 = screened(model, 2, feature_maps[8][image])
+    f7 = F.interpolate(f7[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
+    f28 = max_pool_2(f28)
+    fused = torch.cat([f14, f14 * f7, f14 * f28])  # eq. 1-3
+    grouped = torch.einsum("oc,chw->ohw", model.grouping.weight, fused) + model.grouping.bias[:, None, None]
+
+    local = []
+    for m in range(N):
+        x = grouped[m * D : (m + 1) * D].flatten(1).T  # [196, D]
+        x = x @ model.lid.embedding.weight[m] + model.lid.embedding.bias[m]
+        qkv = x @ model.lid.query_key_value.weight[m] + model.lid.query_key_value.bias[m]
+        q, k, v = qkv[:, :D], qkv[:, D : 2 * D], qkv[:, 2 * D :]  # eq. 4
+        affinity = torch.softmax(q @ k.T * model.lid.scale, dim=1)  # eq. 5
+        x = x + affinity @ v  # eq. 6
+        norm, down, _, up = model.lid.feed_forward
+        y = (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+        y = y * norm.weight[m] + norm.bias[m]
+        y = F.gelu(y @ down.weight[m] + down.bias[m]) @ up.weight[m] + up.bias[m]
+        local.append((x + y).amax(0))
+
+    deepest = feature_maps[32][image]
+    first, _, second = model.gem.channel_mlp
+
+    def mlp(x: Tensor) -> Tensor:
+        return second.weight @ (first.weight @ x + first.bias).clamp(min=0) + second.bias
+
+    weight = torch.sigmoid(mlp(deepest.mean((1, 2))) + mlp(deepest.amax((1, 2))))  # eq. 7-9
+    enhanced = weight[:, None, None] * deepest  # eq. 10
+    convolution, norm, _ = model.gem.screen
+    y = torch.einsum("oc,chw->ohw", convolution.weight[:, :, 0, 0], enhanced) + convolution.bias[:, None, None]
+    y = (y - norm.running_mean[:, None, None]) / (norm.running_var + norm.eps).sqrt()[:, None, None]
+    y = (y * norm.weight[:, None, None] + norm.bias[:, None, None]).clamp(min=0)
+    global_vector = y.amax((1, 2))
+
+    nodes = [torch.cat([vector, global_vector]) for vector in local]  # eq. 11
+    rows = []
+    for r in range(N):  # eq. 12
+        heard = sum(model.graph.affinity[r, m] * nodes[m] for m in range(N))
+        z = heard @ model.graph.update
+        rows.append(torch.where(z > 0, z, 0.2 * z))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("attention_scale", [True, False])
+def test_equals_the_literal_transcription(attention_scale: bool) -> None:
+    torch.manual_seed(1)
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, attention_scale=attention_scale)
+    for _ in range(3):  # batch statistics other than the first ones
+        model.embed(maps(seed=5))
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.normal_(module.bias)
+    S = model.embed(maps())
+    for image in range(B):
+        torch.testing.assert_close(S[image], literal(model, maps(), image), rtol=1e-4, atol=1e-5)
+
+
+SWITCHES: list[dict[str, Any]] = [
+    dict(zip(("fusion", "lid", "gem", "graph", "pooling", "grid"), values, strict=True))
+    for values in product(*[(True, False)] * 4, ("max", "attention"), (14, 7))
+]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(map(str, s.values())))
+def test_heat_maps_add_up_for_all_switches(switches: dict[str, Any]) -> None:
+    torch.manual_seed(2)
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, **switches).eval()
+    W = F.normalize(torch.randn(6, D), dim=1)
+    heat = model.position_scores(maps(), W)
+    assert heat.shape == (B, 6, switches["grid"], switches["grid"])
+    torch.testing.assert_close(heat.sum((2, 3)), model.score(model.embed(maps()), W), rtol=1e-4, atol=1e-4)
+
+
+def test_without_lid_and_gem_and_graph_a_group_is_its_maximum_over_positions() -> None:
+    torch.manual_seed(3)
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, lid=False, gem=False, graph=False).eval()
+    fused = model.fusion(maps())
+    grouped = F.conv2d(fused, model.grouping.weight[:, :, None, None], model.grouping.bias)
+    torch.testing.assert_close(model.embed(maps()), grouped.amax((2, 3)).view(B, N, D), rtol=1e-4, atol=1e-5)
+
+
+def test_without_graph_the_global_vector_is_added_to_each_local_one() -> None:
+    torch.manual_seed(4)
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, graph=False).eval()
+    S = model.embed(maps())
+    local = model._maps(maps())[0].amax(2).transpose(0, 1)
+    torch.testing.assert_close(S - local, (S - local)[:, :1].expand_as(S))
+
+
+def test_without_fusion_only_the_middle_map_is_read() -> None:
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, fusion=False, gem=False).eval()
+    changed = maps() | {8: maps(9)[8], 32: maps(9)[32]}
+    torch.testing.assert_close(model.embed(maps()), model.embed(changed))
+
+
+def test_groups_start_apart() -> None:
+    torch.manual_seed(5)
+    S = GBE(CHANNELS, D, num_groups=N, fusion_channels=8).eval().embed(maps())
+    assert (S[:, 0] - S[:, 1]).abs().max() > 1e-3
+
+
+def test_sizes_that_make_no_model_are_refused() -> None:
+    with pytest.raises(ZerotagError, match="at least 1"):
+        GBE(CHANNELS, D, num_groups=0)
