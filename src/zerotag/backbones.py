@@ -123,9 +123,7 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
         state, checksum = registry_weights(name)
         wanted = maps.state_dict().keys()
         maps.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
-        return Backbone(
-            name, maps, f"sha256:{checksum}", _preprocessing(name, size_px, source.mean, source.std)
-        )
+        return Backbone(name, maps, f"sha256:{checksum}", _preprocessing(name, size_px, source.mean, source.std))
     maps = _from_hub(name, options) if pretrained else timm.create_model(name, **options)
     weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random"
     return Backbone(name, maps, weights, _preprocessing(name, size_px))
@@ -159,9 +157,7 @@ def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
-def _preprocessing(
-    name: str, size_px: int, mean: float | None = None, std: float | None = None
-) -> Preprocessing:
+def _preprocessing(name: str, size_px: int, mean: float | None = None, std: float | None = None) -> Preprocessing:
     config = timm.get_pretrained_cfg(name)
     return Preprocessing(
         size_px=size_px,

@@ -72,7 +72,9 @@ def build_data(
 @app.command()
 def features(
     data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
-    backbone: Annotated[str, typer.Option(help="A timm model with maps at strides 8, 16 and 32.")] = "tf_efficientnet_lite0",
+    backbone: Annotated[
+        str, typer.Option(help="A timm model with maps at strides 8, 16 and 32.")
+    ] = "tf_efficientnet_lite0",
     size_px: Annotated[int, typer.Option(help="Side to which pictures are brought.")] = 224,
 ) -> None:
     """Extract the feature maps of all pictures of a data set once, and keep them on disk in half precision.
@@ -96,7 +98,9 @@ def features(
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or a recipe that comes along (see: zerotag models).")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<config>-seed<seed> when left out.")] = None,
-    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set optimiser.epochs=5")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set optimiser.epochs=5")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the label split, first weights and order.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped; start it if there is none.")] = False,
 ) -> None:
@@ -120,7 +124,9 @@ def train(
 @app.command("eval")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    setting: Annotated[str, typer.Option(help="zsl ranks unseen labels, gzsl all labels; separate with commas.")] = "zsl,gzsl",
+    setting: Annotated[
+        str, typer.Option(help="zsl ranks unseen labels, gzsl all labels; separate with commas.")
+    ] = "zsl,gzsl",
     as_json: AsJson = False,
 ) -> None:
     """Judge a run on its data set's test pictures: mAP over labels, precision, recall and F1 at 3 and 5.
@@ -141,10 +147,14 @@ def evaluate(
 def tag(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
-    labels: Annotated[Path | None, typer.Option(help="Text file, a label a line; the run's labels when left out.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Text file, a label a line; the run's labels when left out.")
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels a picture gets.")] = 10,
     heatmaps: Annotated[Path | None, typer.Option(help="Write a heat map for each picture's best labels here.")] = None,
-    allow_missing: Annotated[bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")] = False,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tag the pictures of a folder with words of your own choice; the pictures stay as they are.

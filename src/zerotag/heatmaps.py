@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 
+
 def cells_in_boxes(
     boxes: Float[np.ndarray, "k 4"], cells: tuple[int, int], size_px: tuple[int, int]
 ) -> Bool[np.ndarray, "k h w"]:

@@ -73,9 +73,7 @@ def run_npm_pack(archive: Archive, folder: Path) -> None:
     name = f"{archive.package}@{archive.version}"
     command = [*npm_command(), "pack", name, "--pack-destination", str(folder), "--silent"]
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=FETCH_TIMEOUT_SECONDS
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         reason = f"no answer in {FETCH_TIMEOUT_SECONDS} seconds"
     else:
@@ -104,7 +102,5 @@ def read_json(archive: Archive, member: str) -> Any:
     with tarfile.open(fetch(archive), "r:gz") as tar:
         file = tar.extractfile(f"package/{member}")
         if file is None:
-            raise ZerotagError(
-                f"{archive.filename} has no file {member}; delete it and run the command again"
-            )
+            raise ZerotagError(f"{archive.filename} has no file {member}; delete it and run the command again")
         return json.load(file)

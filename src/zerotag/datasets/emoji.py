@@ -13,9 +13,7 @@ from zerotag.datasets.archives import Archive, read_json
 from zerotag.errors import MissingPackageError
 
 STYLES = {
-    "noto": Archive(
-        "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"
-    ),
+    "noto": Archive("@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
     "twemoji": Archive(
         "@iconify-json/twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"
     ),
@@ -23,9 +21,7 @@ STYLES = {
         "@iconify-json/openmoji", "1.2.29", "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5"
     ),
 }
-EMOJIBASE = Archive(
-    "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
-)
+EMOJIBASE = Archive("emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a")
 OPENMOJI = Archive("openmoji", "17.0.0", "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68")
 COMPONENT_GROUP, FLAG_GROUP = 2, 9
 

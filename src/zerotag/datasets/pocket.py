@@ -73,21 +73,15 @@ def build_pocket_scenes(
         for part, (split, pool) in enumerate([("train", train_emoji), ("test", test_emoji)])
         for i in range(numbers[split])
     }
-    words = {
-        path: {word for object_ in scene for word in object_.emoji.words} for path, scene in scenes.items()
-    }
+    words = {path: {word for object_ in scene for word in object_.emoji.words} for path, scene in scenes.items()}
     labels = _common_words(words, at_least={"train": num_train / 120, "test": num_test / 100})
 
-    drawings = _render_all(
-        {(o.emoji.code, o.style): o.emoji for scene in scenes.values() for o in scene}, progress
-    )
+    drawings = _render_all({(o.emoji.code, o.style): o.emoji for scene in scenes.values() for o in scene}, progress)
     boxes = {key: Image.open(io.BytesIO(png)).getchannel("A").getbbox() for key, png in drawings.items()}
 
     def paint(item: tuple[str, list[Placed]]) -> None:
         path, scene = item
-        ground = tuple(
-            np.random.default_rng([seed, len(path), int(Path(path).stem)]).integers(0, 256, 3).tolist()
-        )
+        ground = tuple(np.random.default_rng([seed, len(path), int(Path(path).stem)]).integers(0, 256, 3).tolist())
         canvas = Image.new("RGB", (SCENE_PX, SCENE_PX), ground)
         for placed in scene:
             drawing = Image.open(io.BytesIO(drawings[placed.emoji.code, placed.style])).convert("RGBA")
@@ -141,8 +135,7 @@ def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = _silen
 
     _write_pictures(root, pictures.items(), paint, progress)
     records = [
-        {"path": path, "split": Path(path).parent.name, "labels": sorted(words[path] & labels)}
-        for path in pictures
+        {"path": path, "split": Path(path).parent.name, "labels": sorted(words[path] & labels)} for path in pictures
     ]
     return _finish(root, recipe, labels, records)
 
@@ -173,9 +166,7 @@ def _is_built(root: Path, recipe: Record) -> bool:
         )
     if stands is None:
         if root.exists() and any(root.iterdir()):
-            raise ZerotagError(
-                f"{root} is not empty and holds no pocket data set; choose another folder with --out"
-            )
+            raise ZerotagError(f"{root} is not empty and holds no pocket data set; choose another folder with --out")
         write_atomically(begun, json.dumps(recipe, indent=1))
     return finished.exists()
 
@@ -215,9 +206,7 @@ def _common_words(words: dict[str, set[str]], at_least: dict[str, float]) -> set
     for path, found in words.items():
         counts[Path(path).parent.name].update(found)
     vocabulary = set().union(*words.values())
-    return {
-        w for w in vocabulary if all(counts[split][w] >= max(1, least) for split, least in at_least.items())
-    }
+    return {w for w in vocabulary if all(counts[split][w] >= max(1, least) for split, least in at_least.items())}
 
 
 def _render_all(wanted: dict[tuple[str, str], Emoji], progress: Progress) -> dict[tuple[str, str], bytes]:

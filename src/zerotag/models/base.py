@@ -48,9 +48,7 @@ class TaggingModel(nn.Module, ABC):
     ) -> Float[Tensor, ""]:
         """Mean training loss of a batch over the seen labels with vectors ``W``."""
 
-    def position_scores(
-        self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]
-    ) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
         """What each position of the picture gives to each label's score: the heat map before pooling.
 
         Raises:

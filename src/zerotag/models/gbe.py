@@ -67,12 +67,8 @@ class GlobalEnhancement(nn.Module):
         super().__init__()
         self.gate = gate
         hidden = max(1, channels // 16)
-        self.channel_mlp = nn.Sequential(
-            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
-        )
-        self.screen = nn.Sequential(
-            nn.Conv2d(channels, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU()
-        )
+        self.channel_mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.screen = nn.Sequential(nn.Conv2d(channels, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU())
 
     def forward(self, deepest: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """The enhanced map; its maximum over positions is the global vector."""
@@ -175,9 +171,7 @@ class GBE(TaggingModel):
         self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None
         self.gem = GlobalEnhancement(channels[32], vector_dim, gem_gate) if gem else None
         node_dim = (2 if gem else 1) * vector_dim
-        self.graph = (
-            GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
-        )
+        self.graph = GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """Semantic vectors S of eq. 12."""
@@ -193,13 +187,9 @@ class GBE(TaggingModel):
         self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
     ) -> Float[Tensor, ""]:
         """Eq. 17, the mean over the batch."""
-        return gbe_loss(
-            S, self.score(S, W), positives, W, regularisation=self.regularisation, normalise=self.normalise
-        )
+        return gbe_loss(S, self.score(S, W), positives, W, regularisation=self.regularisation, normalise=self.normalise)
 
-    def position_scores(
-        self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]
-    ) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
         """What each position gives to each label's score; summed over positions it is the score.
 
         Behind the attention within groups the way to the score is linear piece by piece: the winning group of a
@@ -226,9 +216,7 @@ class GBE(TaggingModel):
         from_global = (heard.sum(-1, keepdim=True) * from_global).unflatten(-1, (side, side))
         return heat + F.adaptive_avg_pool2d(from_global, self.grid) * (side / self.grid) ** 2
 
-    def _maps(
-        self, feature_maps: FeatureMaps
-    ) -> tuple[Float[Tensor, "n b p d"], Float[Tensor, "b q d"] | None]:
+    def _maps(self, feature_maps: FeatureMaps) -> tuple[Float[Tensor, "n b p d"], Float[Tensor, "b q d"] | None]:
         """The groups' features at each position, and the enhanced deepest map."""
         fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
         groups = self.grouping(fused).unflatten(-1, (self.num_groups, -1)).permute(2, 0, 1, 3).contiguous()

@@ -68,7 +68,9 @@ def tag_folder(
             except BadPictureError as error:
                 tagged.skipped[name] = error.reason
         if batch:
-            tagged.tags |= dict(zip(batch, tagger.rank(tagger.embed(list(batch.values())), words, W, top_k), strict=True))
+            tagged.tags |= dict(
+                zip(batch, tagger.rank(tagger.embed(list(batch.values())), words, W, top_k), strict=True)
+            )
         if heat_map_folder is not None:
             for name, picture in batch.items():
                 best = [tag.label for tag in tagged.tags[name][:HEAT_MAPS_PER_PICTURE]]

@@ -23,7 +23,6 @@ from zerotag.training.run import Run, load_run
 from zerotag.training.settings import Settings
 from zerotag.vectors import VectorReport, label_vectors
 
-
 HOLD_OUT_STREAM = 7
 
 

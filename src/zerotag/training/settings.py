@@ -92,7 +92,9 @@ class Settings(Section):
 
 def list_recipes() -> list[str]:
     """Names of the settings that come with zerotag."""
-    return sorted(file.name for file in (resources.files("zerotag") / "experiments").iterdir() if file.name.endswith(".yaml"))
+    return sorted(
+        file.name for file in (resources.files("zerotag") / "experiments").iterdir() if file.name.endswith(".yaml")
+    )
 
 
 def load_settings(config: str | Path, changes: Sequence[str] = ()) -> Settings:
