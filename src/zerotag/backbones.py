@@ -9,6 +9,7 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from zerotag import onnx_maps
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 
 STRIDES = (8, 16, 32)
@@ -68,7 +70,7 @@ class Backbone(nn.Module):
 
     Attributes:
         channels: number of channels by stride.
-        weights: what the weights are: a checksum of the package's file, "hub:<tag>" or "random".
+        weights: what the weights are: a checksum of the package's file, "hub:<tag>" or "random:0" (drawn from seed 0).
         preprocessing: what turns a picture into the pixels ``forward`` takes.
     """
 
@@ -88,11 +90,28 @@ class Backbone(nn.Module):
         normalised = ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
         return dict(zip(self.channels, self.maps(normalised), strict=True))
 
+    def record(self) -> dict[str, Any]:
+        """What the maps depend on, as plain data."""
+        return {
+            "name": self.name,
+            "weights": self.weights,
+            "preprocessing": {
+                key: list(v) if isinstance(v, tuple) else v for key, v in vars(self.preprocessing).items()
+            },
+            "channels": {str(stride): number for stride, number in self.channels.items()},
+        }
+
     def for_inference(self) -> Backbone:
-        """Fold batch normalisation into the convolutions, freeze, and lay out for speed; changes this object."""
+        """Freeze, fold batch normalisation into the convolutions, and run on ONNX Runtime where it is installed.
+
+        With a graphics processor PyTorch is kept. Changes this object.
+        """
         self.eval().requires_grad_(False)
         _fold_batch_norms(self.maps)
-        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        if onnx_maps.is_available() and not torch.cuda.is_available():
+            key = f"{self.name}-{self.preprocessing.size_px}-{self.weights.replace(':', '-')}"
+            self.maps = onnx_maps.OnnxMaps(self.maps, self.preprocessing.size_px, key)
+        return self
 
 
 def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
@@ -124,9 +143,13 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
         wanted = maps.state_dict().keys()
         maps.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
         return Backbone(name, maps, f"sha256:{checksum}", _preprocessing(name, size_px, source.mean, source.std))
-    maps = _from_hub(name, options) if pretrained else timm.create_model(name, **options)
-    weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random"
-    return Backbone(name, maps, weights, _preprocessing(name, size_px))
+    if pretrained:
+        return Backbone(
+            name, _from_hub(name, options), f"hub:{timm.get_pretrained_cfg(name).tag}", _preprocessing(name, size_px)
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Backbone(name, timm.create_model(name, **options), "random:0", _preprocessing(name, size_px))
 
 
 def registry_weights(name: str) -> tuple[dict[str, Tensor], str]:
@@ -184,7 +207,7 @@ def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
 def _fold_batch_norms(module: nn.Module) -> None:
     """Replace each convolution followed by a batch normalisation by one convolution (evaluation mode only)."""
     children = list(module.named_children())
-    for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+    for (conv_name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(module, norm_name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())

@@ -211,11 +211,11 @@ def models(as_json: AsJson = False) -> None:
     from zerotag.models import list_models, model_summary
     from zerotag.training.settings import list_recipes
 
-    known = {"models": {name: model_summary(name) for name in list_models()}, "recipes": list_recipes()}
+    summaries, recipes = {name: model_summary(name) for name in list_models()}, list_recipes()
     if as_json:
-        print(json.dumps(known, indent=1))
+        print(json.dumps({"models": summaries, "recipes": recipes}, indent=1))
     else:
-        Console().print(tables.models(known["models"], known["recipes"]))
+        Console().print(tables.models(summaries, recipes))
 
 
 @app.command()
@@ -228,7 +228,7 @@ def doctor(as_json: AsJson = False) -> None:
         print(json.dumps([vars(finding) for finding in findings], indent=1))
     else:
         Console().print(tables.findings(findings))
-    if any(finding.state == "missing" and finding.needed for finding in findings):
+    if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from zerotag.datasets import PictureDataset, load_dataset
+from zerotag.datasets import TEST, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
 from zerotag.progress import Progress, silent
@@ -47,6 +47,11 @@ class Evaluation:
     reports: dict[str, Report]
     pointing_game: PointingGame | None
 
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol, the same for all settings."""
+        return next(iter(self.reports.values())).protocol
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         game = None if self.pointing_game is None else asdict(self.pointing_game)
@@ -66,7 +71,7 @@ def evaluate_run(
     W, _ = vectors_for(run.settings, run.labels)
     network, backbone = load_network(run, W.shape[1])
     inputs = inputs_for(run.settings, dataset, backbone, progress)
-    test = np.flatnonzero(np.array(dataset.splits) == "test")
+    test = dataset.rows(TEST)
     if not len(test):
         raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
     scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
@@ -88,7 +93,7 @@ def play_pointing_game(
     W: Float[Tensor, "c d"],
     progress: Progress = silent,
 ) -> PointingGame | None:
-    """The pointing game over all pairs of a picture and one of ``labels`` that it has; None where it cannot be played."""
+    """The pointing game over pairs of a picture and one of ``labels`` that it has; None where it cannot be played."""
     if dataset.objects is None or not network.model.has_heat_maps:
         return None
     column = {label: c for c, label in enumerate(labels)}
@@ -109,7 +114,7 @@ def play_pointing_game(
         pair, of_pair = np.unique(table[:, :2].astype(int), axis=0, return_inverse=True)
         heat = network.position_scores(batch, W)[tuple(pair.T)].cpu().numpy()
         on_object = np.zeros(heat.shape, bool)
-        np.logical_or.at(on_object, of_pair, cells_in_boxes(table[:, 2:], heat.shape[1:], dataset.size_px))
+        np.logical_or.at(on_object, of_pair, cells_in_boxes(table[:, 2:], *heat.shape[1:]))
         peaks = heat.reshape(len(pair), -1).argmax(1)
         hits += on_object.reshape(len(pair), -1)[np.arange(len(pair)), peaks].sum()
         chances += on_object.mean((1, 2)).sum()

@@ -7,17 +7,15 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageOps
 
 
-def cells_in_boxes(
-    boxes: Float[np.ndarray, "k 4"], cells: tuple[int, int], size_px: tuple[int, int]
-) -> Bool[np.ndarray, "k h w"]:
+def cells_in_boxes(boxes: Float[np.ndarray, "k 4"], height: int, width: int) -> Bool[np.ndarray, "k h w"]:
     """Whether the centre of each cell of a map lies in each box.
 
     Args:
-        boxes: left, top, right and bottom in pixels of the picture.
-        cells: height and width of the map.
-        size_px: width and height of the picture.
+        boxes: left, top, right and bottom as shares of the picture's width and height.
+        height: of the map, in cells.
+        width: of the map, in cells.
     """
-    y, x = ((np.arange(n) + 0.5) / n * side for n, side in zip(cells, size_px[::-1], strict=True))
+    y, x = ((np.arange(cells) + 0.5) / cells for cells in (height, width))
     left, top, right, bottom = boxes.T[..., None]
     inside_x, inside_y = (left <= x) & (x <= right), (top <= y) & (y <= bottom)
     return inside_y[:, :, None] & inside_x[:, None, :]

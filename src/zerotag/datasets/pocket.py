@@ -6,53 +6,38 @@ that :mod:`zerotag.datasets.folder` reads.
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from zerotag.datasets.emoji import EMOJIBASE, OPENMOJI, STYLES, Emoji, load_emoji, render, render_png
+from zerotag.datasets.scenes import DRAWING_PX, SCENE_PX, Scene, box_px, compose, paint
 from zerotag.errors import ZerotagError
+from zerotag.progress import Progress, silent
 from zerotag.storage import full_disk_explained, write_atomically
 
-SCENE_PX = 224
-DRAWING_PX = 128
-OBJECT_SIZES_PX = (48, 112)
-MAX_OBJECTS = 5
-MAX_OVERLAP = 0.2
-PLACING_TRIES = 20
 TEST_EMOJI_FRACTION = 0.25
+EMOJI_STREAM = 99
 
-Progress = Callable[[str, int, int], None]
 Record = dict[str, Any]
-T = TypeVar("T")
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One emoji of a scene: which, in which style, its upper left corner and its side in pixels."""
-
-    emoji: Emoji
-    style: str
-    x: int
-    y: int
-    size: int
 
 
 def build_pocket_scenes(
-    root: Path, *, seed: int = 0, num_train: int = 6000, num_test: int = 2000, progress: Progress = _silent
+    root: Path,
+    *,
+    seed: int = 0,
+    num_train: int = 6000,
+    num_test: int = 2000,
+    development: bool = False,
+    progress: Progress = silent,
 ) -> Path:
     """Write ``pocket-scenes``: 1-5 emoji at random places and sizes on a plain ground, 224 x 224 pixels.
 
@@ -60,57 +45,42 @@ def build_pocket_scenes(
     size); every object keeps its box. The same seed gives the same bytes. An interrupted build goes on where
     it was; a finished one is left as it is.
 
+    Args:
+        root: where to write.
+        seed: of the split of the emoji and of all scenes.
+        num_train: number of training scenes.
+        num_test: number of test scenes.
+        development: make both splits from the training emoji alone, so that settings can be chosen by its figures
+            without a look at a test emoji.
+        progress: told of each drawing and picture.
+
     Raises:
         ZerotagError: ``root`` holds something else, the archives cannot be fetched, or the disk is full.
     """
-    recipe = _recipe("pocket-scenes", seed, train=num_train, test=num_test)
+    name = "pocket-scenes-dev" if development else "pocket-scenes"
+    recipe = _recipe(name, seed, train=num_train, test=num_test)
     if _is_built(root, recipe):
         return root
     train_emoji, test_emoji = _split_emoji(load_emoji(), seed)
-    numbers = {"train": num_train, "test": num_test}
+    if development:
+        train_emoji, test_emoji = _split_emoji(train_emoji, seed)
     scenes = {
-        f"images/{split}/{i:05}.png": _place(pool, np.random.default_rng([seed, part, i]))
-        for part, (split, pool) in enumerate([("train", train_emoji), ("test", test_emoji)])
-        for i in range(numbers[split])
+        f"images/{split}/{i:05}.png": compose(pool, np.random.default_rng([seed, development, part, i]))
+        for part, (split, pool, number) in enumerate(
+            [("train", train_emoji, num_train), ("test", test_emoji, num_test)]
+        )
+        for i in range(number)
     }
-    words = {path: {word for object_ in scene for word in object_.emoji.words} for path, scene in scenes.items()}
-    labels = _common_words(words, at_least={"train": num_train / 120, "test": num_test / 100})
-
-    drawings = _render_all({(o.emoji.code, o.style): o.emoji for scene in scenes.values() for o in scene}, progress)
-    boxes = {key: Image.open(io.BytesIO(png)).getchannel("A").getbbox() for key, png in drawings.items()}
-
-    def paint(item: tuple[str, list[Placed]]) -> None:
-        path, scene = item
-        ground = tuple(np.random.default_rng([seed, len(path), int(Path(path).stem)]).integers(0, 256, 3).tolist())
-        canvas = Image.new("RGB", (SCENE_PX, SCENE_PX), ground)
-        for placed in scene:
-            drawing = Image.open(io.BytesIO(drawings[placed.emoji.code, placed.style])).convert("RGBA")
-            drawing = drawing.resize((placed.size, placed.size), Image.Resampling.LANCZOS)
-            canvas.paste(drawing, (placed.x, placed.y), drawing)
-        _save_png(canvas, root / path)
-
-    _write_pictures(root, scenes.items(), paint, progress)
-    records = [
-        {
-            "path": path,
-            "split": Path(path).parent.name,
-            "labels": sorted(words[path] & labels),
-            "objects": [
-                {
-                    "name": o.emoji.name,
-                    "style": o.style,
-                    "box": _scaled(boxes[o.emoji.code, o.style], o),
-                    "labels": sorted(labels.intersection(o.emoji.words)),
-                }
-                for o in scene
-            ],
-        }
-        for path, scene in scenes.items()
-    ]
-    return _finish(root, recipe, labels, records)
+    labels = _common_words(
+        {path: scene.words for path, scene in scenes.items()},
+        at_least={"train": num_train / 120, "test": num_test / 100},
+    )
+    drawings = _render_all(scenes, progress)
+    _write_pictures(root, {path: partial(paint, scene, drawings) for path, scene in scenes.items()}, progress)
+    return _finish(root, recipe, labels, [_record(path, scene, labels, drawings) for path, scene in scenes.items()])
 
 
-def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = _silent) -> Path:
+def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = silent) -> Path:
     """Write ``pocket-emoji``: one emoji a picture in three styles, 224 x 224 pixels with alpha.
 
     The labels are the words on at least 15 training and 6 test pictures. Otherwise as
@@ -126,14 +96,13 @@ def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = _silen
         for emoji in pool
         for style in STYLES
     }
-    words = {path: set(emoji.words) for path, (emoji, _) in pictures.items()}
+    words = {path: frozenset(emoji.words) for path, (emoji, _) in pictures.items()}
     labels = _common_words(words, at_least={"train": 15, "test": 6})
-
-    def paint(item: tuple[str, tuple[Emoji, str]]) -> None:
-        path, (emoji, style) = item
-        _save_png(render(emoji.drawings[style], SCENE_PX), root / path)
-
-    _write_pictures(root, pictures.items(), paint, progress)
+    _write_pictures(
+        root,
+        {path: partial(render, emoji.drawings[style], SCENE_PX) for path, (emoji, style) in pictures.items()},
+        progress,
+    )
     records = [
         {"path": path, "split": Path(path).parent.name, "labels": sorted(words[path] & labels)} for path in pictures
     ]
@@ -143,6 +112,7 @@ def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = _silen
 BUILDERS: dict[str, Callable[..., Path]] = {
     "pocket-scenes": build_pocket_scenes,
     "pocket-emoji": build_pocket_emoji,
+    "pocket-scenes-dev": partial(build_pocket_scenes, development=True),
 }
 
 
@@ -174,43 +144,24 @@ def _is_built(root: Path, recipe: Record) -> bool:
 def _split_emoji(emoji: list[Emoji], seed: int) -> tuple[list[Emoji], list[Emoji]]:
     """Emoji for training and for testing; those without a word are dropped."""
     tagged = [one for one in emoji if one.words]
-    order = np.random.default_rng([seed, 99]).permutation(len(tagged))
+    order = np.random.default_rng([seed, EMOJI_STREAM]).permutation(len(tagged))
     num_test = round(TEST_EMOJI_FRACTION * len(tagged))
     return [tagged[i] for i in order[num_test:]], [tagged[i] for i in order[:num_test]]
 
 
-def _place(pool: list[Emoji], rng: np.random.Generator) -> list[Placed]:
-    """1-5 emoji at random; one that finds no free place in 20 tries is left out."""
-    scene: list[Placed] = []
-    for index in rng.choice(len(pool), size=int(rng.integers(1, MAX_OBJECTS + 1)), replace=False):
-        style = list(STYLES)[int(rng.integers(len(STYLES)))]
-        for _ in range(PLACING_TRIES):
-            size = int(rng.integers(OBJECT_SIZES_PX[0], OBJECT_SIZES_PX[1] + 1))
-            x, y = (int(v) for v in rng.integers(0, SCENE_PX - size + 1, 2))
-            placed = Placed(pool[index], style, x, y, size)
-            if all(_overlap(placed, other) <= MAX_OVERLAP for other in scene):
-                scene.append(placed)
-                break
-    return scene
-
-
-def _overlap(a: Placed, b: Placed) -> float:
-    """Shared area over the area of the smaller square."""
-    width = min(a.x + a.size, b.x + b.size) - max(a.x, b.x)
-    height = min(a.y + a.size, b.y + b.size) - max(a.y, b.y)
-    return max(0, width) * max(0, height) / min(a.size, b.size) ** 2
-
-
-def _common_words(words: dict[str, set[str]], at_least: dict[str, float]) -> set[str]:
+def _common_words(words: Mapping[str, frozenset[str]], at_least: dict[str, float]) -> frozenset[str]:
     counts = {split: Counter[str]() for split in at_least}
     for path, found in words.items():
         counts[Path(path).parent.name].update(found)
-    vocabulary = set().union(*words.values())
-    return {w for w in vocabulary if all(counts[split][w] >= max(1, least) for split, least in at_least.items())}
+    vocabulary = frozenset().union(*words.values())
+    return frozenset(
+        w for w in vocabulary if all(counts[split][w] >= max(1, least) for split, least in at_least.items())
+    )
 
 
-def _render_all(wanted: dict[tuple[str, str], Emoji], progress: Progress) -> dict[tuple[str, str], bytes]:
-    """PNGs of all wanted (code, style); 4,932 of them take some 40 MB."""
+def _render_all(scenes: Mapping[str, Scene], progress: Progress) -> dict[tuple[str, str], bytes]:
+    """PNGs of all drawings in the scenes; 4,932 of them take some 40 MB."""
+    wanted = {placed.drawing: placed.emoji for scene in scenes.values() for placed in scene.objects}
     with ThreadPoolExecutor(2) as pool:
         pngs = pool.map(lambda item: render_png(item[1].drawings[item[0][1]], DRAWING_PX), wanted.items())
         rendered = {}
@@ -220,39 +171,44 @@ def _render_all(wanted: dict[tuple[str, str], Emoji], progress: Progress) -> dic
         return rendered
 
 
-def _scaled(box: tuple[int, int, int, int] | None, placed: Placed) -> list[float]:
-    left, top, right, bottom = box or (0, 0, DRAWING_PX, DRAWING_PX)
-    scale = placed.size / DRAWING_PX
-    corners = (
-        placed.x + left * scale,
-        placed.y + top * scale,
-        placed.x + right * scale,
-        placed.y + bottom * scale,
-    )
-    return [round(value, 1) for value in corners]
+def _write_pictures(root: Path, pictures: Mapping[str, Callable[[], Image.Image]], progress: Progress) -> None:
+    """Write the pictures that are not there yet."""
 
+    def write(path: Path, make: Callable[[], Image.Image]) -> None:
+        temporary = path.with_suffix(".partial")
+        with full_disk_explained(path):
+            make().save(temporary, "png", compress_level=1)
+        temporary.replace(path)
 
-def _save_png(picture: Image.Image, path: Path) -> None:
-    temporary = path.with_suffix(".partial")
-    with full_disk_explained(path):
-        picture.save(temporary, "png", compress_level=1)
-    temporary.replace(path)
-
-
-def _write_pictures(
-    root: Path, items: Iterable[tuple[str, T]], paint: Callable[[tuple[str, T]], None], progress: Progress
-) -> None:
-    everything = list(items)
-    missing = [item for item in everything if not (root / item[0]).exists()]
-    for folder in {(root / path).parent for path, _ in everything}:
+    missing = {root / path: make for path, make in pictures.items() if not (root / path).exists()}
+    for folder in {path.parent for path in missing}:
         folder.mkdir(parents=True, exist_ok=True)
-    finished = len(everything) - len(missing)
     with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(pool.map(paint, missing), start=finished + 1):
-            progress("Painting pictures", done, len(everything))
+        for done, _ in enumerate(pool.map(write, missing, missing.values()), start=len(pictures) - len(missing) + 1):
+            progress("Painting pictures", done, len(pictures))
 
 
-def _finish(root: Path, recipe: Record, labels: set[str], records: list[Record]) -> Path:
+def _record(path: str, scene: Scene, labels: frozenset[str], drawings: Mapping[tuple[str, str], bytes]) -> Record:
+    """A scene as a line of ``labels.jsonl``."""
+    return {
+        "path": path,
+        "split": Path(path).parent.name,
+        "labels": sorted(scene.words & labels),
+        "width": SCENE_PX,
+        "height": SCENE_PX,
+        "objects": [
+            {
+                "name": placed.emoji.name,
+                "style": placed.style,
+                "box": box_px(placed, drawings[placed.drawing]),
+                "labels": sorted(labels.intersection(placed.emoji.words)),
+            }
+            for placed in scene.objects
+        ],
+    }
+
+
+def _finish(root: Path, recipe: Record, labels: frozenset[str], records: list[Record]) -> Path:
     """Write the description files; ``dataset.json`` comes last and says that all else is there."""
     write_atomically(root / "labels.txt", "".join(f"{label}\n" for label in sorted(labels)))
     write_atomically(root / "labels.jsonl", "".join(json.dumps(record) + "\n" for record in records))

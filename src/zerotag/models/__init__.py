@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from zerotag.errors import UnknownNameError
 from zerotag.models.base import MODELS, FeatureMaps, TaggingModel, register
 
-__all__ = ["FeatureMaps", "TaggingModel", "create_model", "list_models", "register"]
+__all__ = ["FeatureMaps", "TaggingModel", "create_model", "list_models", "model_summary", "register"]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -18,6 +18,11 @@ for _module in iter_modules(__path__):
 def list_models() -> list[str]:
     """Names of all registered models."""
     return sorted(MODELS)
+
+
+def model_summary(name: str) -> str:
+    """The first sentence of a model's docstring."""
+    return (inspect.getdoc(MODELS[name]) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def create_model(name: str, *, channels: dict[int, int], vector_dim: int, **options: object) -> TaggingModel:

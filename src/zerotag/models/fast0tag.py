@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class Fast0Tag(TaggingModel):
         widths = [channels[32], *hidden]
         blocks = [
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         ]
         self.network = nn.Sequential(*blocks, nn.Linear(widths[-1], vector_dim))
 

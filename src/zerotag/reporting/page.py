@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import yaml
 from PIL import Image, ImageDraw
 
-from zerotag.datasets import PictureDataset, load_dataset
+from zerotag.datasets import TEST, TRAIN, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import overlay
 from zerotag.images import open_picture
@@ -64,7 +63,7 @@ def write_report(folders: Sequence[Path], out: Path, *, progress: Progress = sil
             )
     dataset = load_dataset(first.settings.data)
     tagger = Tagger.load(first.folder)
-    test = dataset.split("test")
+    test = dataset.split(TEST)
     page = _template().render(
         runs=runs,
         results=results,
@@ -76,7 +75,7 @@ def write_report(folders: Sequence[Path], out: Path, *, progress: Progress = sil
         curves=[_curve(run) for run in runs],
         yaml=[yaml.safe_dump(run.settings.model_dump(), sort_keys=False) for run in runs],
         attribution=_attribution(dataset),
-        num_train=dataset.splits.count("train"),
+        num_train=dataset.splits.count(TRAIN),
     )
     write_atomically(out, page)
 
@@ -88,7 +87,7 @@ def tagged_pictures(tagger: Tagger, test: PictureDataset, progress: Progress = s
     tags = tagger.tag(pictures, top_k=TOP_K)
     progress("Tagging pictures", number, number)
     return [
-        TaggedPicture(_uri(picture), best, frozenset(_labels_of(test, i)))
+        TaggedPicture(_uri(picture), best, test.labels_of(i))
         for i, (picture, best) in enumerate(zip(pictures, tags, strict=True))
     ]
 
@@ -105,7 +104,7 @@ def heat_maps(tagger: Tagger, test: PictureDataset, progress: Progress = silent)
     best = tagger.tag([test.picture(i) for i in range(number)], unseen, top_k=UNSEEN_TOP_K)
     found: dict[str, HeatMap] = {}
     for i in range(number):
-        right = set(_labels_of(test, i))
+        right = test.labels_of(i)
         label = next((t.label for t in best[i] if t.label in right and t.label not in found), None)
         if label is None or len(found) == NUM_HEAT_MAPS:
             continue
@@ -129,15 +128,12 @@ def _unseen_labels(result: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -(row["average_precision"] or 0))
 
 
-def _labels_of(dataset: PictureDataset, index: int) -> list[str]:
-    return [dataset.labels[c] for c in np.flatnonzero(dataset.annotations[index] == 1)]
-
-
 def _outlined(picture: Image.Image, dataset: PictureDataset, index: int, label: str) -> Image.Image:
     drawing = ImageDraw.Draw(picture)
     for thing in dataset.objects[index] if dataset.objects else ():
         if label in thing.labels:
-            drawing.rectangle(thing.box, outline="white", width=2)
+            corners = [share * side for share, side in zip(thing.box, picture.size * 2, strict=True)]
+            drawing.rectangle(corners, outline="white", width=2)
     return picture
 
 

@@ -102,7 +102,7 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
 def _batches(
     fit: Examples, settings: Settings, steps_per_epoch: int, first_step: int
 ) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Rows of ``fit`` and their inputs from ``first_step`` on; the order of an epoch depends on seed and epoch alone."""
+    """Rows of ``fit`` and their inputs from ``first_step`` on; an epoch's order depends on seed and epoch alone."""
     size = settings.optimiser.batch_size
 
     def rows() -> Iterator[np.ndarray]:

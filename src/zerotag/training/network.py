@@ -1,4 +1,4 @@
-"""From the pictures of a data set to semantic vectors: the model, and before it the backbone where that is trained too."""
+"""From pictures to semantic vectors: the model, and before it the backbone where that is trained too."""
 
 from __future__ import annotations
 

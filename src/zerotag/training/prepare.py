@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zerotag.backbones import Backbone, create_backbone
-from zerotag.datasets import PictureDataset, load_dataset
+from zerotag.datasets import TRAIN, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.features import cached_features
 from zerotag.labels import LabelSet, split_labels
@@ -53,7 +53,7 @@ def prepare(
     network = build_network(settings, backbone, W.shape[1])
 
     rng = np.random.default_rng([settings.seed, HOLD_OUT_STREAM])
-    train = np.flatnonzero(np.array(dataset.splits) == "train")
+    train = dataset.rows(TRAIN)
     fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
     inputs = inputs_for(settings, dataset, backbone, progress)

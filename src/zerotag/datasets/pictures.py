@@ -1,0 +1,83 @@
+"""What every data set is once it is read: pictures, splits, labels, annotations, and boxes where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Int8
+
+from zerotag.errors import UnknownNameError
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """An object in a picture: the labels it carries, and its box.
+
+    Attributes:
+        box: left, top, right and bottom as shares of the picture's width and height.
+        labels: what it is.
+    """
+
+    box: tuple[float, float, float, float]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PictureDataset:
+    """Pictures with annotated labels.
+
+    Attributes:
+        root: folder that the paths are relative to.
+        paths: of N pictures.
+        splits: "train" or "test" of each.
+        labels: names of C labels.
+        annotations: [N, C], 1 positive, −1 negative, 0 unknown.
+        objects: the objects in each picture, where the data set knows them.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: tuple[str, ...]
+    annotations: Int8[np.ndarray, "n c"]
+    objects: tuple[tuple[SceneObject, ...], ...] | None = None
+
+    def picture(self, index: int) -> Path:
+        """The file of a picture."""
+        return self.root / self.paths[index]
+
+    def rows(self, split: str) -> Int[np.ndarray, " m"]:
+        """Numbers of the pictures of a split."""
+        return np.flatnonzero(np.array(self.splits) == split)
+
+    def split(self, split: str) -> PictureDataset:
+        """The data set cut down to a split."""
+        rows = self.rows(split).tolist()
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in rows),
+            splits=tuple(self.splits[i] for i in rows),
+            annotations=self.annotations[rows],
+            objects=None if self.objects is None else tuple(self.objects[i] for i in rows),
+        )
+
+    def columns(self, labels: Sequence[str]) -> Int[np.ndarray, " k"]:
+        """Columns of some labels.
+
+        Raises:
+            UnknownNameError: the data set has no such label.
+        """
+        column = {label: c for c, label in enumerate(self.labels)}
+        for label in labels:
+            if label not in column:
+                raise UnknownNameError(f"label in {self.root}", label, list(self.labels))
+        return np.array([column[label] for label in labels], dtype=int)
+
+    def labels_of(self, index: int) -> frozenset[str]:
+        """The positive labels of a picture."""
+        return frozenset(self.labels[c] for c in np.flatnonzero(self.annotations[index] == 1))
