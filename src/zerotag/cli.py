@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
 
-from zerotag import tables
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.progress import Progress
 
@@ -133,6 +132,7 @@ def evaluate(
 
     Example: `zerotag eval runs/gbe --setting zsl,gzsl`
     """
+    from zerotag import tables
     from zerotag.evaluation import evaluate_run
 
     with progress_bars() as progress:
@@ -163,6 +163,7 @@ def tag(
 
     Example: `zerotag tag runs/gbe holiday --labels words.txt --top-k 5`
     """
+    from zerotag import tables
     from zerotag.labels import read_label_file
     from zerotag.tagging.folder import tag_folder
     from zerotag.tagging.tagger import Tagger
@@ -208,6 +209,7 @@ def report(
 @app.command()
 def models(as_json: AsJson = False) -> None:
     """List the models and the recipes that come along."""
+    from zerotag import tables
     from zerotag.models import list_models, model_summary
     from zerotag.training.settings import list_recipes
 
@@ -221,6 +223,7 @@ def models(as_json: AsJson = False) -> None:
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine: what is installed, what can be reached, how fast it is."""
+    from zerotag import tables
     from zerotag.doctor import examine
 
     findings = examine()
