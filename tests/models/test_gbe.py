@@ -126,7 +126,7 @@ def test_without_graph_the_global_vector_is_added_to_each_local_one() -> None:
     torch.manual_seed(4)
     model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, graph=False).eval()
     S = model.embed(maps())
-    local = model._maps(maps())[0].amax(2).transpose(0, 1)
+    local = model._local_maps(model.fusion(maps()).flatten(2).transpose(1, 2)).amax(2).transpose(0, 1)
     torch.testing.assert_close(S - local, (S - local)[:, :1].expand_as(S))
 
 
@@ -145,3 +145,21 @@ def test_groups_start_apart() -> None:
 def test_sizes_that_make_no_model_are_refused() -> None:
     with pytest.raises(ZerotagError, match="at least 1"):
         GBE(CHANNELS, D, num_groups=0)
+
+
+def test_grouping_after_attention_pooling_equals_grouping_before_it() -> None:
+    torch.manual_seed(6)
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, lid=False, pooling="attention").eval()
+    torch.nn.init.normal_(model.query)
+    fused = model.fusion(maps()).flatten(2).transpose(1, 2)
+    local_maps = model._local_maps(fused)
+    expected = (model._attention(local_maps) * local_maps).sum(2).transpose(0, 1)
+    torch.testing.assert_close(model._pooled_before_grouping(fused), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_can_be_brought_to_the_grid_before_screening() -> None:
+    model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, grid=7, pool_first=True).eval()
+    constant = {s: torch.ones_like(m) for s, m in maps().items()}
+    S = model.embed(constant)
+    model.fusion.pool_first = False
+    torch.testing.assert_close(S, model.embed(constant))

@@ -18,9 +18,11 @@ from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, resize_to_gri
 class MultiLayerFusion(nn.Module):
     """ML-FEF: maps of three strides, screened, brought to one grid and multiplied (Fig. 3, eq. 1-3)."""
 
-    def __init__(self, channels: dict[int, int], width: int, grid: int, strides: tuple[int, ...]) -> None:
+    def __init__(
+        self, channels: dict[int, int], width: int, grid: int, strides: tuple[int, ...], pool_first: bool
+    ) -> None:
         super().__init__()
-        self.grid, self.strides = grid, strides
+        self.grid, self.strides, self.pool_first = grid, strides, pool_first
         self.screens = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels[s], width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
             for s in strides
@@ -30,7 +32,9 @@ class MultiLayerFusion(nn.Module):
     def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b c g g"]:
         """F14, F14 ⊙ F7 and F14 ⊙ F28, concatenated; F14 alone when it is the only stride."""
         middle, *others = (
-            resize_to_grid(screen(feature_maps[s]), self.grid)
+            screen(resize_to_grid(feature_maps[s], self.grid))
+            if self.pool_first
+            else resize_to_grid(screen(feature_maps[s]), self.grid)
             for s, screen in zip(self.strides, self.screens, strict=True)
         )
         return torch.cat([middle, *(middle * other for other in others)], 1)
@@ -127,6 +131,7 @@ class GBE(TaggingModel):
         graph: global-local association graph.
         attention_scale: divide attention logits by √D; False is eq. 5 to the letter.
         gem_gate: "sigmoid" on the channel weights, or "none" as eq. 9 is printed.
+        pool_first: bring maps to the grid before they are screened, not after (a departure: less work).
         pooling: over positions, "max" for each channel by itself, or "attention" with one learned query a group
             (a departure: it keeps the channels of one object together).
         graph_start: "random", or "identity" plus a tenth of it (a departure: groups start apart).
@@ -151,6 +156,7 @@ class GBE(TaggingModel):
         graph: bool = True,
         attention_scale: bool = True,
         gem_gate: Literal["sigmoid", "none"] = "sigmoid",
+        pool_first: bool = False,
         pooling: Literal["max", "attention"] = "max",
         graph_start: Literal["random", "identity"] = "random",
         leaky_slope: float = 0.2,
@@ -165,7 +171,7 @@ class GBE(TaggingModel):
             )
         self.num_groups, self.grid = num_groups, grid
         self.regularisation, self.normalise = regularisation, normalise
-        self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, 32, 8) if fusion else (16,))
+        self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, 32, 8) if fusion else (16,), pool_first)
         self.grouping = nn.Linear(self.fusion.out_channels, num_groups * vector_dim)
         self.lid = LocalInformationDistinguishing(num_groups, vector_dim, attention_scale) if lid else None
         self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None
@@ -175,12 +181,16 @@ class GBE(TaggingModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """Semantic vectors S of eq. 12."""
-        local_maps, global_map = self._maps(feature_maps)
-        if self.query is None:
-            local = local_maps.amax(2)
+        fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
+        if self.lid is None and self.query is not None:
+            local = self._pooled_before_grouping(fused)
+        elif self.query is None:
+            local = self._local_maps(fused).amax(2).transpose(0, 1)
         else:
-            local = (self._attention(local_maps) * local_maps).sum(2)
-        nodes = self._nodes(local.transpose(0, 1), None if global_map is None else global_map.amax(1))
+            local_maps = self._local_maps(fused)
+            local = (self._attention(local_maps) * local_maps).sum(2).transpose(0, 1)
+        global_map = self._global_map(feature_maps)
+        nodes = self._nodes(local, None if global_map is None else global_map.amax(1))
         return self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
 
     def loss(
@@ -195,7 +205,8 @@ class GBE(TaggingModel):
         Behind the attention within groups the way to the score is linear piece by piece: the winning group of a
         label hears through the graph from every group, and each of these took its numbers from some positions.
         """
-        local_maps, global_map = self._maps(feature_maps)
+        local_maps = self._local_maps(self.fusion(feature_maps).flatten(2).transpose(1, 2))
+        global_map = self._global_map(feature_maps)
         if self.query is None:
             local_parts = _at_maximum(local_maps, 2)
         else:
@@ -216,12 +227,22 @@ class GBE(TaggingModel):
         from_global = (heard.sum(-1, keepdim=True) * from_global).unflatten(-1, (side, side))
         return heat + F.adaptive_avg_pool2d(from_global, self.grid) * (side / self.grid) ** 2
 
-    def _maps(self, feature_maps: FeatureMaps) -> tuple[Float[Tensor, "n b p d"], Float[Tensor, "b q d"] | None]:
-        """The groups' features at each position, and the enhanced deepest map."""
-        fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
+    def _local_maps(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "n b p d"]:
+        """The groups' features at each position."""
         groups = self.grouping(fused).unflatten(-1, (self.num_groups, -1)).permute(2, 0, 1, 3).contiguous()
-        local_maps = groups if self.lid is None else self.lid(groups)
-        return local_maps, None if self.gem is None else self.gem(feature_maps[32]).flatten(2).transpose(1, 2)
+        return groups if self.lid is None else self.lid(groups)
+
+    def _pooled_before_grouping(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "b n d"]:
+        """Attention pooling without LID: the grouping is linear, so it may follow the pooling and run once a group."""
+        assert self.query is not None
+        weight = self.grouping.weight.unflatten(0, (self.num_groups, -1))
+        queries = torch.einsum("nd,ndf->nf", self.query, weight) * self.vector_dim**-0.5
+        pooled = (fused @ queries.T).softmax(1).transpose(1, 2) @ fused
+        return torch.einsum("bnf,ndf->bnd", pooled, weight) + self.grouping.bias.view(self.num_groups, -1)
+
+    def _global_map(self, feature_maps: FeatureMaps) -> Float[Tensor, "b q d"] | None:
+        """The enhanced deepest map."""
+        return None if self.gem is None else self.gem(feature_maps[32]).flatten(2).transpose(1, 2)
 
     def _attention(self, local_maps: Float[Tensor, "n b p d"]) -> Float[Tensor, "n b p 1"]:
         assert self.query is not None
