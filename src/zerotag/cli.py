@@ -140,7 +140,7 @@ def evaluate(
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=1))
         return
-    Console().print(tables.reports(evaluation))
+    Console().print(tables.figures(evaluation))
 
 
 @app.command()

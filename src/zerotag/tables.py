@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
 from zerotag.doctor import Finding
 from zerotag.evaluation import Evaluation
+from zerotag.protocols import Chance, Report
 from zerotag.tagging.folder import TaggedFolder
 
 
-def reports(evaluation: Evaluation) -> Table:
-    """One row a setting, beside what a random order would get; figures in percent."""
+def figures(evaluation: Evaluation) -> Table:
+    """One column a setting, beside what a random order would get; figures in percent."""
     table = Table(title=f"protocol {evaluation.protocol}, figures in percent")
-    ks = sorted(next(iter(evaluation.reports.values())).at_k)
-    headings = [f"{name}@{k}" for k in ks for name in ("P", "R", "F1")]
-    for heading in ("setting", "labels", "images", "mAP", "chance", *headings, "Q"):
-        table.add_column(heading, justify="left" if heading == "setting" else "right")
-    for setting, report in evaluation.reports.items():
-        figures = [f"{100 * value:.1f}" for k in ks for value in report.at_k[k]]
-        table.add_row(
-            setting,
-            str(report.num_labels),
-            str(report.num_images),
-            f"{100 * report.mean_average_precision:.2f}",
-            f"{100 * report.chance.mean_average_precision:.2f}",
-            *figures,
-            f"{report.positives_per_image[ks[0]]:.2f}",
+    table.add_column("figure")
+    for setting in evaluation.reports:
+        table.add_column(setting, justify="right")
+        table.add_column("chance", justify="right", style="dim")
+    reports = evaluation.reports.values()
+
+    def row(name: str, pick: Callable[[Report | Chance], float]) -> None:
+        table.add_row(name, *(f"{100 * pick(of):.2f}" for report in reports for of in (report, report.chance)))
+
+    row("mAP", lambda of: of.mean_average_precision)
+    for k in next(iter(reports)).at_k:
+        for index, name in enumerate(("P", "R", "F1")):
+            row(f"{name}@{k}", lambda of, k=k, index=index: of.at_k[k][index])  # type: ignore[misc]
+    table.add_section()
+    for name, texts in (
+        ("labels", [f"{report.num_labels}" for report in reports]),
+        ("images N", [f"{report.num_images}" for report in reports]),
+        ("right labels an image Q", [f"{next(iter(report.positives_per_image.values())):.2f}" for report in reports]),
+    ):
+        table.add_row(name, *(cell for text in texts for cell in (text, "")))
+    if (game := evaluation.pointing_game) is not None:
+        table.caption = (
+            f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
+            f"(chance {100 * game.chance:.1f})"
         )
     return table
 

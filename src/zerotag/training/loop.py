@@ -152,7 +152,7 @@ def held_out_map(network: Network, held_out: Examples) -> float:
 
 def _optimiser(settings: OptimiserSettings, network: Network) -> Optimizer:
     kind = {"adam": Adam, "adamw": AdamW}[settings.name]
-    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
 def _schedule(settings: OptimiserSettings, optimiser: Optimizer, steps_per_epoch: int) -> LRScheduler:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ BATCHES_AHEAD = 2
 Batch = Tensor | FeatureMaps
 
 
+@runtime_checkable
 class Inputs(Protocol):
     """What a network reads, picture by number: cached feature maps, or pixels."""
 
