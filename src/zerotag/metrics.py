@@ -103,7 +103,7 @@ def precision_recall_f1_at_k(
     return precision_recall_f1(hits, num_images * k, num_positives)
 
 
-def precision_recall_f1(hits: float, num_chosen: int, num_positives: int) -> PrecisionRecallF1:
+def precision_recall_f1(hits: int | float, num_chosen: int, num_positives: int) -> PrecisionRecallF1:
     """The three figures from counts; each is proportional to the number of hits. Recall is NaN without positives."""
     recall = hits / num_positives if num_positives else np.nan
     return PrecisionRecallF1(hits / num_chosen, recall, 2 * hits / (num_chosen + num_positives))

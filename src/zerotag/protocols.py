@@ -51,8 +51,8 @@ class Report:
         labels_without_positives: how many of them no image has; they are left out of the mean.
         mean_average_precision: over the other labels.
         at_k: precision, recall and F1 of each image's K best labels.
-        positives_per_image: Q = K·P/R. It is the mean number of positives of an image, so figures in which it
-            changes with K or with the method were not counted on the same images.
+        positives_per_image: Q, the mean number of positives of an image. It is K·P/R for every K and every method;
+            figures in which that changes were not counted on the same images.
         chance: the same figures of a random order.
         per_label: in the order of the columns.
     """
@@ -65,7 +65,7 @@ class Report:
     labels_without_positives: int
     mean_average_precision: float
     at_k: dict[int, PrecisionRecallF1]
-    positives_per_image: dict[int, float]
+    positives_per_image: float
     chance: Chance
     per_label: tuple[LabelFigures, ...]
 
@@ -112,8 +112,6 @@ def evaluate(
             "so there is nothing to find; look at the annotations of the test images"
         )
     precisions = average_precision(scores, positives, known)
-    at_k = {k: precision_recall_f1_at_k(scores, positives, k, known) for k in ks}
-    mean_positives = num_positives.sum() / len(scores)
     return Report(
         protocol="paper",
         setting=setting,
@@ -122,8 +120,8 @@ def evaluate(
         num_labels=len(num_positives),
         labels_without_positives=int((num_positives == 0).sum()),
         mean_average_precision=float(np.nanmean(precisions)),
-        at_k=at_k,
-        positives_per_image={k: k * p / r if r else float(mean_positives) for k, (p, r, _) in at_k.items()},
+        at_k={k: precision_recall_f1_at_k(scores, positives, k, known) for k in ks},
+        positives_per_image=float(num_positives.sum() / len(scores)),
         chance=Chance(
             float(np.nanmean(expected_average_precision(num_positives, num_known))),
             {k: _chance_at_k(positives.sum(1), known.sum(1), k) for k in ks},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from zerotag.doctor import Finding
 from zerotag.evaluation import Evaluation
-from zerotag.protocols import Chance, Report
 from zerotag.tagging.folder import TaggedFolder
 
 
@@ -21,18 +20,16 @@ def figures(evaluation: Evaluation) -> Table:
         table.add_column("chance", justify="right", style="dim")
     reports = evaluation.reports.values()
 
-    def row(name: str, pick: Callable[[Report | Chance], float]) -> None:
-        table.add_row(name, *(f"{100 * pick(of):.2f}" for report in reports for of in (report, report.chance)))
-
-    row("mAP", lambda of: of.mean_average_precision)
-    for k in next(iter(reports)).at_k:
+    both = [of for report in reports for of in (report, report.chance)]
+    table.add_row("mAP", *(f"{100 * of.mean_average_precision:.2f}" for of in both))
+    for k in sorted({k for report in reports for k in report.at_k}):
         for index, name in enumerate(("P", "R", "F1")):
-            row(f"{name}@{k}", lambda of, k=k, index=index: of.at_k[k][index])  # type: ignore[misc]
+            table.add_row(f"{name}@{k}", *(f"{100 * of.at_k[k][index]:.2f}" if k in of.at_k else "–" for of in both))
     table.add_section()
     for name, texts in (
         ("labels", [f"{report.num_labels}" for report in reports]),
         ("images N", [f"{report.num_images}" for report in reports]),
-        ("right labels an image Q", [f"{next(iter(report.positives_per_image.values())):.2f}" for report in reports]),
+        ("right labels an image Q", [f"{report.positives_per_image:.2f}" for report in reports]),
     ):
         table.add_row(name, *(cell for text in texts for cell in (text, "")))
     if (game := evaluation.pointing_game) is not None:

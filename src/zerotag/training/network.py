@@ -40,7 +40,7 @@ class Pixels:
     def batch(self, indices: np.ndarray) -> UInt8[Tensor, "b h w 3"]:
         """The pixels of some pictures."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            pixels = pool.map(self._read, indices)
+            pixels = pool.map(self._read, indices.tolist())
             return torch.from_numpy(np.stack(list(pixels)))
 
     def _read(self, index: int) -> np.ndarray:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import COLOURS
+
+from zerotag.backbones import create_backbone
+from zerotag.errors import ZerotagError
+from zerotag.evaluation import evaluate_run
+from zerotag.labels import split_labels
+from zerotag.training.checkpoint import load_tensors
+from zerotag.training.loop import train
+from zerotag.training.run import Run, load_run
+from zerotag.training.settings import Settings, validate_settings
+
+
+def changed(plain: dict[str, Any], **sections: Any) -> Settings:
+    tree = copy.deepcopy(plain)
+    for section, values in sections.items():
+        tree[section] = tree.get(section, {}) | values if isinstance(values, dict) else values
+    return validate_settings(tree, "the test")
+
+
+@pytest.fixture(scope="module")
+def finished(toy_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(changed(toy_settings), tmp_path_factory.mktemp("runs") / "gbe")
+
+
+def test_labels_are_split_by_seed_and_the_unseen_ones_kept_out(finished: Run) -> None:
+    run = load_run(finished.folder)
+    assert run.labels == split_labels(list(COLOURS), unseen_fraction=0.2, seed=0)
+    assert len(run.labels.unseen) == 2 and len(run.held_out_labels) == 2
+    assert set(run.held_out_labels) < set(run.labels.seen)
+
+
+def test_the_best_epoch_on_held_out_seen_labels_is_kept(finished: Run) -> None:
+    scores = [line["held_out_map"] for line in finished.log()]
+    assert load_tensors(finished.weights)[1]["epoch"] == 1 + scores.index(max(scores))
+
+
+def test_without_held_out_labels_the_last_epoch_is_kept(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = changed(toy_settings, selection={"held_out_labels": 0.0})
+    run = train(settings, tmp_path / "run")
+    assert load_tensors(run.weights)[1]["epoch"] == 2
+    assert all("held_out_map" not in line for line in run.log())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    finished: Run, toy_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    again = train(changed(toy_settings), tmp_path / "again")
+    other = train(changed(toy_settings, seed=1), tmp_path / "other")
+    assert again.weights.read_bytes() == finished.weights.read_bytes()
+    assert other.weights.read_bytes() != finished.weights.read_bytes()
+
+
+def test_the_backbone_is_trained_too(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = changed(toy_settings, backbone={"train": True})
+    run = train(settings, tmp_path / "run")
+    first = create_backbone("tf_efficientnet_lite0", pretrained=False, size_px=64).state_dict()
+    trained = load_tensors(run.weights)[0]
+    assert [name for name, tensor in first.items() if torch.equal(tensor, trained[f"backbone.{name}"])] == []
+    assert evaluate_run(run.folder).reports["zsl"].num_images == 16
+
+
+def test_figures_are_written_beside_the_run(finished: Run) -> None:
+    evaluation = evaluate_run(finished.folder)
+    written = json.loads((finished.folder / "results.json").read_text())
+    assert written["settings"]["zsl"]["num_labels"] == 2
+    assert written["settings"]["gzsl"]["num_labels"] == 10
+    assert (list(evaluation.reports["zsl"].at_k), list(evaluation.reports["gzsl"].at_k)) == ([], [3, 5])
+    assert evaluation.pointing_game is not None and 0 < evaluation.pointing_game.num_pairs <= 32
+    assert evaluation.pointing_game.chance < 0.5
+
+
+def test_a_loss_that_is_no_number_stops_the_training(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = changed(toy_settings, optimiser={"learning_rate": 1e30, "schedule": "constant"})
+    with pytest.raises(ZerotagError, match=r"no longer a number.*lower optimiser\.learning_rate"):
+        train(settings, tmp_path / "run")
+
+
+def test_weights_of_another_shape_are_refused(finished: Run, toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    wider = changed(toy_settings, model={"options": {"num_groups": 3, "fusion_channels": 8, "grid": 4}})
+    other = train(wider, tmp_path / "other")
+    other.weights.write_bytes(finished.weights.read_bytes())
+    with pytest.raises(ZerotagError, match="was written by a model of another shape"):
+        evaluate_run(other.folder)
+
+
+def test_an_unfinished_run_cannot_be_judged(finished: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text((finished.folder / "run.json").read_text())
+    with pytest.raises(ZerotagError, match="not finished"):
+        evaluate_run(tmp_path)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ZerotagError, match="holds no run"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ZerotagError, match="is damaged"):
+        load_run(tmp_path)
