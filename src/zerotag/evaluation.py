@@ -15,7 +15,6 @@ from torch import Tensor
 from zerotag.datasets import TEST, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
-from zerotag.labels import LabelSet
 from zerotag.progress import Progress, silent
 from zerotag.protocols import Report, evaluate
 from zerotag.storage import write_atomically
@@ -64,8 +63,6 @@ def evaluate_run(
 ) -> Evaluation:
     """A run's figures on the test pictures by setting, "zsl" or "gzsl"; also written to ``results.json`` in the run.
 
-    A number of best labels that is larger than the number of labels ranked is left out.
-
     Raises:
         ZerotagError: the run is not finished, or its data set changed since.
     """
@@ -80,15 +77,11 @@ def evaluate_run(
     scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
     evaluation = Evaluation(
-        {s: evaluate(scores, annotations, run.labels, setting=s, ks=_rankable(ks, run.labels, s)) for s in settings},
+        {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},
         play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
     )
     write_atomically(folder / "results.json", json.dumps(evaluation.to_dict(), indent=1))
     return evaluation
-
-
-def _rankable(ks: Sequence[int], labels: LabelSet, setting: str) -> list[int]:
-    return [k for k in ks if k <= len(labels.all[labels.ranked(setting)])]
 
 
 def play_pointing_game(

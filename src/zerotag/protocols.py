@@ -96,7 +96,7 @@ def evaluate(
         annotations: 1 positive, −1 negative, 0 unknown, in the same rows and columns.
         labels: names of the columns.
         setting: "zsl" ranks the unseen labels, "gzsl" all.
-        ks: how many of an image's best labels are counted.
+        ks: how many of an image's best labels are counted; one larger than the number of labels ranked is left out.
 
     Raises:
         ZerotagError: shapes, values, setting or ks do not fit, or no image has a label.
@@ -105,6 +105,7 @@ def evaluate(
     ranked = labels.ranked(setting)
     scores, annotations = scores[:, ranked], annotations[:, ranked]
     positives, known = annotations == 1, annotations != 0
+    ks = [k for k in ks if k <= scores.shape[1]]
     num_positives, num_known = positives.sum(0), known.sum(0)
     if not num_positives.any():
         raise ZerotagError(

@@ -27,13 +27,6 @@ MOMENTS = [
     ("before file", 6),
     ("in step", 6),
 ]
-    ("before file", 1),
-    ("in step", 2),
-    ("before file", 4),
-    ("after file", 5),
-    ("before file", 6),
-    ("in step", 6),
-]
 
 
 @pytest.fixture(scope="module")

@@ -74,5 +74,5 @@ def test_a_change_that_makes_no_sense_is_named(tmp_path: Path, change: str, mess
 
 
 def test_a_missing_file_is_named_with_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(ZerotagError, match="there is no settings file .*gbe-pocket-scenes-fast"):
+    with pytest.raises(ZerotagError, match=r"there is no settings file .*gbe-pocket-scenes-fast"):
         load_settings(tmp_path / "none.yaml")

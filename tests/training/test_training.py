@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import COLOURS
 
+from conftest import COLOURS
 from zerotag.backbones import create_backbone
 from zerotag.errors import ZerotagError
 from zerotag.evaluation import evaluate_run
