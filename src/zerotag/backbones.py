@@ -115,7 +115,7 @@ class Backbone(nn.Module):
 
 
 def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
-    """The timm model ``name`` cut down to its feature maps at strides 8, 16 and 32.
+    """The timm model ``name`` cut down to its feature maps at strides 8, 16 and 32; torch's random state stays.
 
     Raises:
         UnknownNameError: timm has no such model.
@@ -124,6 +124,11 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
     """
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models())
+    with torch.random.fork_rng(devices=[]):
+        return _create(name, pretrained, size_px)
+
+
+def _create(name: str, pretrained: bool, size_px: int) -> Backbone:
     try:
         reductions = timm.create_model(name, features_only=True).feature_info.reduction()
     except (RuntimeError, AttributeError, NotImplementedError) as error:
@@ -147,9 +152,8 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
         return Backbone(
             name, _from_hub(name, options), f"hub:{timm.get_pretrained_cfg(name).tag}", _preprocessing(name, size_px)
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Backbone(name, timm.create_model(name, **options), "random:0", _preprocessing(name, size_px))
+    torch.manual_seed(0)
+    return Backbone(name, timm.create_model(name, **options), "random:0", _preprocessing(name, size_px))
 
 
 def registry_weights(name: str) -> tuple[dict[str, Tensor], str]:

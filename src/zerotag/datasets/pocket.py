@@ -149,7 +149,7 @@ def _split_emoji(emoji: list[Emoji], seed: int) -> tuple[list[Emoji], list[Emoji
     return [tagged[i] for i in order[num_test:]], [tagged[i] for i in order[:num_test]]
 
 
-def _common_words(words: Mapping[str, frozenset[str]], at_least: dict[str, float]) -> frozenset[str]:
+def _common_words(words: Mapping[str, frozenset[str]], at_least: Mapping[str, int | float]) -> frozenset[str]:
     counts = {split: Counter[str]() for split in at_least}
     for path, found in words.items():
         counts[Path(path).parent.name].update(found)

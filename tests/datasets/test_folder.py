@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zerotag.datasets import load_dataset
+from zerotag.datasets.folder import read_folder
+from zerotag.errors import UnknownNameError, ZerotagError
+
+ROWS: list[dict[str, Any]] = [
+    {"path": "a.jpg", "labels": ["dog", "sea"], "split": "train"},
+    {"path": "sub/b c.jpg", "labels": [], "split": "test"},
+    {"path": "c.png", "labels": ["sea"], "split": "train"},
+]
+THING = {"box": [10, 20, 30, 40], "labels": ["dog"]}
+
+
+def folder(root: Path, rows: list[Any] = ROWS, *, table: str | None = None) -> Path:
+    for row in rows:
+        if isinstance(row, dict) and isinstance(row.get("path"), str):
+            (root / row["path"]).parent.mkdir(parents=True, exist_ok=True)
+            (root / row["path"]).touch()
+    (root / "labels.jsonl").write_text(table or "".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+def test_a_line_is_a_picture(tmp_path: Path) -> None:
+    dataset = read_folder(folder(tmp_path))
+    assert dataset.paths == ("a.jpg", "sub/b c.jpg", "c.png")
+    assert dataset.labels == ("dog", "sea")
+    assert dataset.annotations.tolist() == [[1, 1], [-1, -1], [-1, 1]]
+    assert dataset.rows("test").tolist() == [1] and dataset.objects is None
+    assert dataset.split("train").paths == ("a.jpg", "c.png")
+    assert dataset.labels_of(0) == {"dog", "sea"}
+    assert dataset.columns(["sea"]).tolist() == [1]
+    with pytest.raises(UnknownNameError, match="did you mean: dog"):
+        dataset.columns(["dogs"])
+
+
+def test_csv_says_the_same(tmp_path: Path) -> None:
+    lines = [f"{row['path']},{row['split']},{' ; '.join(row['labels'])}" for row in ROWS]
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "jsonl").mkdir()
+    other = folder(tmp_path / "csv")
+    (other / "labels.jsonl").unlink()
+    (other / "labels.csv").write_text("\ufeffpath,split,labels\r\n" + "\r\n".join(lines), encoding="utf-8")
+    one, two = read_folder(folder(tmp_path / "jsonl")), read_folder(other)
+    assert (one.paths, one.splits, one.labels) == (two.paths, two.splits, two.labels)
+    np.testing.assert_array_equal(one.annotations, two.annotations)
+
+
+def test_without_splits_one_picture_in_five_is_for_testing_by_its_path_alone(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.jpg", "labels": ["dog"]} for i in range(500)]
+    dataset = read_folder(folder(tmp_path, rows))
+    assert 70 < len(dataset.rows("test")) < 130
+    fewer = read_folder(folder(tmp_path, rows[::2]))
+    assert fewer.splits == dataset.splits[::2]
+
+
+def test_boxes_become_shares_of_the_picture(tmp_path: Path) -> None:
+    dataset = read_folder(folder(tmp_path, [ROWS[0] | {"objects": [THING], "width": 100, "height": 50}, ROWS[2]]))
+    assert dataset.objects is not None
+    assert dataset.objects[0][0].box == (0.1, 0.4, 0.3, 0.8) and dataset.objects[0][0].labels == ("dog",)
+    assert dataset.objects[1] == ()
+
+
+def test_a_list_of_labels_gives_them_and_their_order(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("sea\nsky\ndog\n")
+    assert read_folder(folder(tmp_path)).labels == ("sea", "sky", "dog")
+    (tmp_path / "labels.txt").write_text("sea\nsky\n")
+    with pytest.raises(ZerotagError, match=r"'a\.jpg' has the label 'dog', which labels\.txt does not list"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "table", "message"),
+    [
+        ([ROWS[0], ROWS[0]], None, "'a.jpg' is listed more than once"),
+        ([{"path": "a.jpg", "labels": []}], None, "none of the 1 pictures"),
+        ([], "\n", "lists no pictures"),
+        ([], '{"path": "a.jpg"\n', "line 1 is not JSON"),
+        (ROWS, json.dumps(ROWS[0]) + "\n\n[1]\n", "line 3"),
+        ([], '{"labels": ["x"]}\n', "line 1: 'path': field required"),
+        ([ROWS[0] | {"labels": "dog"}], None, "line 1: 'labels'"),
+        ([ROWS[0] | {"split": "val"}], None, "line 1: 'split'"),
+        ([ROWS[0] | {"objects": [THING]}], None, "no width and height"),
+        ([], json.dumps(ROWS[0]) + "\n", "1 of 1 pictures are not there, such as 'a.jpg'"),
+    ],
+)
+def test_a_table_that_does_not_hold_is_named(rows: list[Any], table: str | None, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ZerotagError) as caught:
+        read_folder(folder(tmp_path, rows, table=table))
+    assert message in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_a_folder_without_a_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ZerotagError, match=r"neither labels\.jsonl nor labels\.csv"):
+        read_folder(tmp_path)
+    (tmp_path / "labels.csv").write_text("file,tags\n")
+    with pytest.raises(ZerotagError, match="must name the columns path and labels"):
+        read_folder(tmp_path)
+    (tmp_path / "labels.csv").write_bytes("path,labels\ncaf\u00e9".encode("latin-1"))
+    with pytest.raises(ZerotagError, match="no UTF-8 text"):
+        read_folder(tmp_path)
+    with pytest.raises(ZerotagError, match="there is no folder"):
+        read_folder(tmp_path / "none")
+
+
+def test_a_name_that_is_no_data_set_is_named_and_one_not_built_yet_too() -> None:
+    with pytest.raises(ZerotagError, match="neither a folder nor one of pocket-scenes"):
+        load_dataset("pocket-scene")
+    with pytest.raises(ZerotagError, match="run: zerotag data build pocket-scenes"):
+        load_dataset("pocket-scenes")

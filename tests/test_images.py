@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from zerotag import images
+from zerotag.errors import ZerotagError
+from zerotag.images import BadPictureError, find_pictures, open_picture
+
+RED, CLEAR = (200, 10, 10), (0, 0, 0, 0)
+
+
+def saved(picture: Image.Image, path: Path, kind: str, **options: object) -> Path:
+    picture.save(path, kind, **options)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "I;16", "1"])
+def test_pictures_of_every_mode_come_as_rgb(mode: str, tmp_path: Path) -> None:
+    kind = "TIFF" if mode in ("CMYK", "I;16") else "PNG"
+    picture = open_picture(saved(Image.new(mode, (6, 4)), tmp_path / "a", kind))
+    assert (picture.mode, picture.size) == ("RGB", (6, 4))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_are_white(mode: str, tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (4, 4), CLEAR).convert(mode)
+    options = {"transparency": picture.getpixel((0, 0))} if mode == "P" else {}
+    path = saved(picture, tmp_path / "a.png", "PNG", **options)
+    assert open_picture(path).getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_a_turned_photo_is_set_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (8, 4))
+    picture.paste(RED, (0, 0, 2, 4))
+    upright = open_picture(saved(picture, tmp_path / "a.png", "PNG", exif=exif))
+    assert upright.size == (4, 8)
+    assert (upright.getpixel((0, 0)), upright.getpixel((0, 7))) == (RED, (0, 0, 0))
+
+
+def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
+    assert open_picture(saved(Image.new("RGB", (3, 3), RED), tmp_path / "a.jpg", "PNG")).getpixel((0, 0)) == RED
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (3, 3), colour) for colour in (RED, (0, 0, 0))]
+    path = saved(frames[0], tmp_path / "a.webp", "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert open_picture(path).getpixel((0, 0)) == RED
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "its content is none of JPEG"),
+        (b"hello, I am text", "its content is none of JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "its content is none of JPEG"),
+        (b"%PDF-1.4\n", "its content is none of JPEG"),
+    ],
+)
+def test_what_is_no_picture_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with pytest.raises(BadPictureError, match="cannot be read") as caught:
+        open_picture(path)
+    assert caught.value.path == path and caught.value.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_truncated_picture_is_refused(kind: str, tmp_path: Path) -> None:
+    noise = Image.effect_noise((64, 64), 90).convert("RGB")
+    path = saved(noise, tmp_path / "a", kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadPictureError):
+        open_picture(path)
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.new("RGB", (40, 30)), tmp_path / "a.png", "PNG")
+    monkeypatch.setattr(images, "MAX_PIXELS", 1199)
+    with pytest.raises(BadPictureError, match="40 x 30 is over 1,199 pixels"):
+        open_picture(path)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1200)
+    assert open_picture(path).size == (40, 30)
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadPictureError, match=r"none\.png cannot be read: No such file"):
+        open_picture(tmp_path / "none.png")
+
+
+def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
+    for name in ("b.png", "a/c.JPG", "a/d.txt", ".hidden.png", ".thumbs/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)] == ["a/c.JPG", "b.png"]
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ZerotagError, match="holds no pictures"):
+        find_pictures(tmp_path)
+    with pytest.raises(ZerotagError, match="there is no folder"):
+        find_pictures(tmp_path / "none")
