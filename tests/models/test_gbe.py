@@ -99,8 +99,8 @@ def test_equals_the_literal_transcription(attention_scale: bool) -> None:
 
 
 SWITCHES: list[dict[str, Any]] = [
-    dict(zip(("fusion", "lid", "gem", "graph", "pooling", "grid"), values, strict=True))
-    for values in product(*[(True, False)] * 4, ("max", "attention"), (14, 7))
+    dict(zip(("fusion", "lid", "gem", "graph", "unit_vectors", "pooling", "grid"), values, strict=True))
+    for values in product(*[(True, False)] * 5, ("max", "attention"), (14, 7))
 ]
 
 
@@ -134,6 +134,11 @@ def test_without_fusion_only_the_middle_map_is_read() -> None:
     model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, fusion=False, gem=False).eval()
     changed = maps() | {8: maps(9)[8], 32: maps(9)[32]}
     torch.testing.assert_close(model.embed(maps()), model.embed(changed))
+
+
+def test_unit_vectors_have_one_length() -> None:
+    S = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, unit_vectors=True).eval().embed(maps())
+    torch.testing.assert_close(S.norm(dim=-1), torch.full((B, N), 8.0))
 
 
 def test_groups_start_apart() -> None:

@@ -14,6 +14,8 @@ from zerotag.losses import gbe_loss
 from zerotag.models.base import FeatureMaps, TaggingModel, register
 from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, resize_to_grid
 
+FIRST_LENGTH = 8.0
+
 
 class MultiLayerFusion(nn.Module):
     """ML-FEF: maps of three strides, screened, brought to one grid and multiplied (Fig. 3, eq. 1-3)."""
@@ -136,6 +138,7 @@ class GBE(TaggingModel):
             (a departure: it keeps the channels of one object together).
         graph_start: "random", or "identity" plus a tenth of it (a departure: groups start apart).
         leaky_slope: of eq. 12; 1 leaves the graph linear (a departure).
+        unit_vectors: bring all semantic vectors to one learned length (a departure: scores are cosines times it).
         regularisation: λ of eq. 17.
         normalise: α of eq. 14, "pairs" for 1/(|T||T̄|), "positives" for 1/|T|.
     """
@@ -160,6 +163,7 @@ class GBE(TaggingModel):
         pooling: Literal["max", "attention"] = "max",
         graph_start: Literal["random", "identity"] = "random",
         leaky_slope: float = 0.2,
+        unit_vectors: bool = False,
         regularisation: float = 0.1,
         normalise: Literal["pairs", "positives"] = "pairs",
     ) -> None:
@@ -178,6 +182,7 @@ class GBE(TaggingModel):
         self.gem = GlobalEnhancement(channels[32], vector_dim, gem_gate) if gem else None
         node_dim = (2 if gem else 1) * vector_dim
         self.graph = GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
+        self.log_length = nn.Parameter(torch.tensor(FIRST_LENGTH).log()) if unit_vectors else None
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """Semantic vectors S of eq. 12."""
@@ -191,7 +196,8 @@ class GBE(TaggingModel):
             local = (self._attention(local_maps) * local_maps).sum(2).transpose(0, 1)
         global_map = self._global_map(feature_maps)
         nodes = self._nodes(local, None if global_map is None else global_map.amax(1))
-        return self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
+        S = self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
+        return S * self._stretch(S)
 
     def loss(
         self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
@@ -215,8 +221,10 @@ class GBE(TaggingModel):
         nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
         affinity, update, slopes = self._linearised(nodes)
         S = slopes * (affinity @ (nodes @ update))
-        winner = (S @ W.T).argmax(1)
-        wanted = slopes.gather(1, winner[..., None].expand(-1, -1, self.vector_dim)) * W @ update.T
+        stretch = self._stretch(S)
+        winner = (S * stretch @ W.T).argmax(1)
+        slopes = (slopes * stretch).gather(1, winner[..., None].expand(-1, -1, self.vector_dim))
+        wanted = slopes * W @ update.T
         heard = affinity[winner]
         heat = torch.einsum("bcn,nbpd,bcd->bcp", heard, local_parts, wanted[..., : self.vector_dim])
         heat = heat.unflatten(-1, (self.grid, self.grid))
@@ -256,6 +264,12 @@ class GBE(TaggingModel):
         if global_vector is None:
             return local
         return torch.cat([local, global_vector[:, None].expand_as(local)], -1)
+
+    def _stretch(self, S: Float[Tensor, "b n d"]) -> Float[Tensor, "b n 1"]:
+        """What brings each vector to the learned length; 1 where lengths are left as they come."""
+        if self.log_length is None:
+            return torch.ones_like(S[..., :1])
+        return self.log_length.exp() / S.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
     def _linearised(
         self, nodes: Float[Tensor, "b n i"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCycleLR
 
@@ -74,7 +75,9 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     network.train()
     for rows, batch in _batches(fit, settings, steps_per_epoch, state.step):
         positives = torch.from_numpy(fit.positives[rows]).to(network.device)
-        S = network(batch)
+        partner = _partners(len(rows), settings.optimiser.superpose).to(network.device)
+        S = network(batch, partner)
+        positives |= positives[partner]
         loss = network.model.loss(S, fit_W, positives)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -113,6 +116,11 @@ def _batches(
                 yield order[step * size : (step + 1) * size]
 
     return prefetched(lambda chosen: fit.inputs.batch(fit.indices[chosen]), rows())
+
+
+def _partners(number: int, share: float) -> Int[torch.Tensor, " b"]:
+    """For each picture of a batch another one, with probability ``share``, or itself."""
+    return torch.where(torch.rand(number) < share, torch.randperm(number), torch.arange(number))
 
 
 def _end_epoch(

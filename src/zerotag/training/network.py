@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from zerotag.backbones import Backbone, Preprocessing
@@ -59,10 +59,16 @@ class Network(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, batch: Batch) -> Float[Tensor, "b n d"]:
-        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32."""
+    def forward(self, batch: Batch, partner: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b n d"]:
+        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32.
+
+        With ``partner`` each picture is superposed with that one of the batch: the maximum of both their maps.
+        """
         with autocast(self.device):
-            return self.model.embed(self._feature_maps(batch)).float()
+            maps = self._feature_maps(batch)
+            if partner is not None:
+                maps = {stride: torch.maximum(one, one[partner]) for stride, one in maps.items()}
+            return self.model.embed(maps).float()
 
     def position_scores(self, batch: Batch, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
         """Heat maps, in float32."""

@@ -59,7 +59,11 @@ class ModelSettings(Section):
 
 
 class OptimiserSettings(Section):
-    """Optimiser and learning-rate schedule; ``milestones`` are the epochs after which "steps" divides by ten."""
+    """Optimiser and learning-rate schedule; ``milestones`` are the epochs after which "steps" divides by ten.
+
+    ``superpose`` is the share of training pictures that are laid over another one of their batch: the maximum of both
+    their feature maps, the labels of both.
+    """
 
     name: Literal["adam", "adamw"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -68,6 +72,7 @@ class OptimiserSettings(Section):
     milestones: list[Count] = []
     epochs: Count = 10
     batch_size: Count = 32
+    superpose: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class SelectionSettings(Section):
