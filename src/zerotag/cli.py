@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
 
@@ -185,9 +186,9 @@ def tag(
     else:
         Console().print(tables.tagged_pictures(tagged))
     for word in tagged.labels_without_vector:
-        notes.print(f"left out '{word}': it has no vector", highlight=False)
+        notes.print(f"left out '{word}': it has no vector", highlight=False, markup=False)
     for path, reason in tagged.skipped.items():
-        notes.print(f"skipped {path}: {reason}", highlight=False)
+        notes.print(f"skipped {path}: {reason}", highlight=False, markup=False)
 
 
 @app.command()
@@ -240,7 +241,7 @@ def main() -> None:
     try:
         app()
     except ZerotagError as error:
-        notes.print(f"[red]zerotag:[/red] {error}", highlight=False, soft_wrap=True)
+        notes.print(f"[red]zerotag:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         notes.print("stopped; the same command with --resume, where it has one, goes on from here")

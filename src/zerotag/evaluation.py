@@ -80,8 +80,16 @@ def evaluate_run(
         {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},
         play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
     )
-    write_atomically(folder / "results.json", json.dumps(evaluation.to_dict(), indent=1))
+    _keep(folder / "results.json", evaluation)
     return evaluation
+
+
+def _keep(file: Path, evaluation: Evaluation) -> None:
+    """Write the figures; those of settings that were not asked for this time stay."""
+    results = evaluation.to_dict()
+    if file.exists():
+        results["settings"] = json.loads(file.read_text())["settings"] | results["settings"]
+    write_atomically(file, json.dumps(results, indent=1))
 
 
 def play_pointing_game(

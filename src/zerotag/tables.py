@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from zerotag.doctor import Finding
@@ -46,7 +47,8 @@ def tagged_pictures(tagged: TaggedFolder) -> Table:
     table.add_column("picture")
     table.add_column("labels, best first")
     for path, tags in tagged.tags.items():
-        table.add_row(path, ", ".join(f"{t.label}{'' if t.seen else '*'} {t.score:.2f}" for t in tags))
+        listed = ", ".join(f"{tag.label}{'' if tag.seen else '*'} {tag.score:.2f}" for tag in tags)
+        table.add_row(escape(path), escape(listed))
     return table
 
 
@@ -68,5 +70,5 @@ def findings(found: Sequence[Finding]) -> Table:
         table.add_column(heading)
     for finding in found:
         colour = {"ok": "green", "missing": "yellow", "failed": "red"}[finding.state]
-        table.add_row(finding.name, f"[{colour}]{finding.state}[/{colour}]", finding.detail)
+        table.add_row(finding.name, f"[{colour}]{finding.state}[/{colour}]", escape(finding.detail))
     return table
