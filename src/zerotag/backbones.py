@@ -198,7 +198,7 @@ def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return timm.create_model(name, pretrained=True, **options)  # type: ignore[no-any-return]
+            return timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # the hub's client raises errors of many libraries
         offline = ", ".join(REGISTRY_WEIGHTS)
         raise ZerotagError(

@@ -1,0 +1,95 @@
+"""A training step of GBE at the paper's size against plain float32 code that goes group by group.
+
+Run: python benchmarks/gbe_step.py
+
+Each side runs in a process of its own, so that its peak memory can be told. The group-by-group side has the
+weights of the model and gives the same semantic vectors.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from timing import medians, print_table
+from zerotag.models.gbe import GBE
+from zerotag.precision import autocast
+
+CHANNELS = {8: 512, 16: 512, 32: 512}
+BATCH, VECTOR_DIM, NUM_LABELS, ROUNDS = 16, 300, 925, 3
+
+
+def group_by_group(model: GBE, maps: dict[int, Tensor]) -> Tensor:
+    """S of eq. 12 with a loop over the groups, every operation written out."""
+    assert model.lid is not None and model.gem is not None and model.graph is not None
+    fused = model.fusion(maps).flatten(2).transpose(1, 2)
+    deepest = model.gem(maps[32]).amax((2, 3))
+    lid, D, nodes = model.lid, VECTOR_DIM, []
+    norm, down, _, up = (dict(layer.named_parameters()) for layer in lid.feed_forward)
+    for g in range(model.num_groups):
+        x = F.linear(fused, model.grouping.weight[g * D : (g + 1) * D], model.grouping.bias[g * D : (g + 1) * D])
+        x = x @ lid.embedding.weight[g] + lid.embedding.bias[g]
+        q, k, v = (x @ lid.query_key_value.weight[g] + lid.query_key_value.bias[g]).chunk(3, -1)
+        x = x + torch.softmax(q @ k.transpose(1, 2) * lid.scale, -1) @ v
+        y = F.layer_norm(x, (D,)) * norm["weight"][g] + norm["bias"][g]
+        y = F.gelu(y @ down["weight"][g] + down["bias"][g]) @ up["weight"][g] + up["bias"][g]
+        nodes.append(torch.cat([(x + y).amax(1), deepest], -1))
+    rows = []
+    for r in range(model.num_groups):
+        heard = torch.zeros_like(nodes[r])
+        for m, node in enumerate(nodes):
+            heard = heard + model.graph.affinity[r, m] * node
+        rows.append(F.leaky_relu(heard @ model.graph.update, model.graph.slope))
+    return torch.stack(rows, 1)
+
+
+def world() -> tuple[GBE, dict[int, Tensor], Tensor, Tensor]:
+    torch.manual_seed(0)
+    model = GBE(CHANNELS, VECTOR_DIM)
+    maps = {s: torch.randn(BATCH, c, 224 // s, 224 // s).relu() for s, c in CHANNELS.items()}
+    positives = torch.rand(BATCH, NUM_LABELS) < 5 / NUM_LABELS
+    return model, maps, F.normalize(torch.randn(NUM_LABELS, VECTOR_DIM), dim=1), positives
+
+
+def measure(side: str) -> tuple[float, float]:
+    """Seconds of a step, and what it adds to the memory of the process at its peak, in GB."""
+    model, maps, W, positives = world()
+
+    def step() -> None:
+        if side == "zerotag":
+            with autocast(torch.device("cpu")):
+                S = model.embed(maps).float()
+        else:
+            S = group_by_group(model, maps)
+        model.loss(S, W, positives).backward()
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (seconds,) = medians([step], ROUNDS)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return seconds, (peak - before) * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def main() -> None:
+    model, maps, _, _ = world()
+    with torch.inference_mode():
+        small = {s: m[:2] for s, m in maps.items()}
+        model.eval()
+        torch.testing.assert_close(model.embed(small), group_by_group(model, small), rtol=1e-3, atol=1e-4)
+    context = multiprocessing.get_context("spawn")
+    found = {}
+    for side in ("group by group", "zerotag"):
+        with context.Pool(1) as pool:
+            found[side] = pool.apply(measure, (side,))
+    case = f"n=25, D={VECTOR_DIM}, 14x14, B={BATCH}"
+    row = (case, found["group by group"][0], found["zerotag"][0])
+    print_table("GBE training step", "float32, group by group", "zerotag", [row])
+    print("\npeak memory of a step: " + ", ".join(f"{side} {memory:.2f} GB" for side, (_, memory) in found.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Recipes over several seeds on pocket-scenes: means and standard deviations of the test figures.
+
+Run: python benchmarks/pocket_scenes.py [--recipes NAME ...] [--seeds 5] [--out runs/benchmarks]
+
+The split of the pictures is fixed; the seed draws the unseen labels, the first weights and the order of the pictures.
+Runs that are there are not trained again; one that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from zerotag.cli import progress_bars
+from zerotag.evaluation import Evaluation, evaluate_run
+from zerotag.training.loop import train
+from zerotag.training.settings import load_settings
+
+RECIPES = ["gbe-pocket-scenes-fast", "fast0tag-pocket-scenes"]
+COLUMNS = ("ZSL mAP", "ZSL F1@3", "GZSL mAP", "GZSL F1@3", "pointing game", "training, s")
+
+
+def figures(evaluation: Evaluation, seconds: float) -> list[float]:
+    zsl, gzsl = evaluation.reports["zsl"], evaluation.reports["gzsl"]
+    game = evaluation.pointing_game
+    shares = [of for r in (zsl, gzsl) for of in (r.mean_average_precision, r.at_k[3].f1)]
+    return [*(100 * share for share in shares), 100 * game.accuracy if game else np.nan, seconds]
+
+
+def chances(evaluation: Evaluation) -> list[float]:
+    zsl, gzsl = (evaluation.reports[setting].chance for setting in ("zsl", "gzsl"))
+    game = evaluation.pointing_game
+    shares = [of for c in (zsl, gzsl) for of in (c.mean_average_precision, c.at_k[3].f1)]
+    return [*(100 * share for share in shares), 100 * game.chance if game else np.nan]
+
+
+def row(name: str, values: list[list[float]], digits: int = 1) -> str:
+    table = np.array(values)
+    cells = [
+        "–" if np.isnan(column).any() else f"{column.mean():.{digits}f} ± {column.std():.{digits}f}"
+        for column in table.T
+    ]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def judged(name: str, changes: list[str], seed: int, folder: Path) -> tuple[Evaluation, float]:
+    """A recipe, changed, trained and judged; nothing is done twice."""
+    with progress_bars() as progress:
+        run = train(load_settings(name, [*changes, f"seed={seed}"]), folder, resume=True, progress=progress)
+        return evaluate_run(folder, progress=progress), run.log()[-1]["seconds"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
+    given = parser.parse_args()
+    lines = [f"| recipe, {given.seeds} seeds | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    chance: list[list[float]] = []
+    for name in given.recipes:
+        found = [judged(name, [], seed, given.out / f"{name}-seed{seed}") for seed in range(given.seeds)]
+        lines.append(row(name, [figures(*one) for one in found]))
+        chance = chance or [[*chances(evaluation), np.nan] for evaluation, _ in found]
+    print("\n".join([*lines, row("chance", chance)]))
+
+
+if __name__ == "__main__":
+    main()
