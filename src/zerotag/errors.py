@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+SHOWN = 5
+
 
 class ZerotagError(Exception):
     """Something the user can mend: the message says what was wrong, where, and what to do."""
@@ -25,3 +29,9 @@ class UnknownNameError(ZerotagError):
 
         near = get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
         super().__init__(f"there is no {kind} called '{name}'; did you mean: {', '.join(near)}?")
+
+
+def first_few(labels: Sequence[str]) -> str:
+    """The first of some labels, quoted, and how many more there are, for an error message."""
+    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    return ", ".join(f"'{label}'" for label in labels[:SHOWN]) + more

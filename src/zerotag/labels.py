@@ -10,11 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.errors import UnknownNameError, ZerotagError, first_few
 
 Setting = Literal["zsl", "gzsl"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl")
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class LabelSet:
         if not self.seen:
             raise ZerotagError("there are no seen labels; a model needs some to be trained on")
         if both := sorted(set(self.seen) & set(self.unseen)):
-            raise ZerotagError(f"labels that are both seen and unseen: {_some(both)}; take them out of one list")
+            raise ZerotagError(f"labels that are both seen and unseen: {first_few(both)}; take them out of one list")
         for side, labels in (("seen", self.seen), ("unseen", self.unseen)):
             if twice := [label for label, count in Counter(labels).items() if count > 1]:
-                raise ZerotagError(f"{side} labels that come more than once: {_some(twice)}")
+                raise ZerotagError(f"{side} labels that come more than once: {first_few(twice)}")
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -87,8 +86,3 @@ def read_label_file(path: Path) -> list[str]:
     if not first_line:
         raise ZerotagError(f"the label file {path} holds no labels; write one a line")
     return list(first_line)
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return ", ".join(f"'{label}'" for label in labels[:SHOWN]) + more

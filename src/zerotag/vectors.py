@@ -28,8 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from zerotag.errors import MissingPackageError, ZerotagError
-from zerotag.labels import SHOWN
+from zerotag.errors import MissingPackageError, ZerotagError, first_few
 from zerotag.storage import cache_folder, write_atomically
 from zerotag.word_vector_files import LabelVector, file_identity, look_up
 
@@ -101,13 +100,13 @@ def label_vectors(
         ways = "choose other words or another source of vectors"
         ways += ", or leave them out (--allow-missing, in Python allow_missing=True)" if known else ""
         raise ZerotagError(
-            f"{len(missing)} of {len(labels)} labels have no vector in {source}: {_some(missing)}; {ways}"
+            f"{len(missing)} of {len(labels)} labels have no vector in {source}: {first_few(missing)}; {ways}"
         )
     zeros = f"choose other words: all numbers are zero in {source} for"
     vectors = _unit(known, _stacked(known, found), zeros)
     if centre_on is not None:
         if not (basis := _with_vector(centre_on, found)):
-            raise ZerotagError(f"none of the labels to centre on has a vector in {source}: {_some(centre_on)}")
+            raise ZerotagError(f"none of the labels to centre on has a vector in {source}: {first_few(centre_on)}")
         mean = _unit(basis, _stacked(basis, found), zeros).mean(0)
         vectors = _unit(known, vectors - mean, "centre on more labels: their mean leaves nothing of the vector of")
     report = VectorReport(
@@ -230,7 +229,7 @@ def _stacked(labels: Sequence[str], found: dict[str, LabelVector]) -> Float64[np
 def _unit(labels: Sequence[str], vectors: Float64[np.ndarray, "c d"], complaint: str) -> Float64[np.ndarray, "c d"]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if short := [label for label, length in zip(labels, lengths[:, 0], strict=True) if length < SHORTEST]:
-        raise ZerotagError(f"{complaint} {_some(short)}")
+        raise ZerotagError(f"{complaint} {first_few(short)}")
     return vectors / lengths
 
 
@@ -242,9 +241,4 @@ def _check(what: str, labels: Sequence[str]) -> None:
     if blank := [place for place, label in enumerate(labels, start=1) if not label.strip()]:
         raise ZerotagError(f"{what}: number {blank[0]} of {len(labels)} is blank; take it out")
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
-        raise ZerotagError(f"{what} that come more than once: {_some(twice)}")
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return ", ".join(f"'{label}'" for label in labels[:SHOWN]) + more
+        raise ZerotagError(f"{what} that come more than once: {first_few(twice)}")

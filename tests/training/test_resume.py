@@ -31,9 +31,10 @@ MOMENTS = [
 
 @pytest.fixture(scope="module")
 def settings(toy_settings: dict[str, Any]) -> dict[str, Any]:
-    """Dropout draws from the random state in every step; both kinds of inputs are trained elsewhere."""
+    """Dropout and superposed pictures draw from the random state in every step."""
     changed = copy.deepcopy(toy_settings)
     changed["model"] = {"name": "fast0tag", "options": {"hidden": [16], "dropout": 0.5}}
+    changed["optimiser"]["superpose"] = 0.5
     return changed
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def test_every_recipe_holds_and_begins_with_its_command(recipe: str) -> None:
     settings = load_settings(recipe.removesuffix(".yaml"))
     assert settings == load_settings(recipe)
     assert settings.model.name in list_models()
+    text = (resources.files("zerotag") / "experiments" / recipe).read_text()
+    assert text.startswith(f"# zerotag train {recipe.removesuffix('.yaml')}\n")
 
 
 def test_changes_win_over_the_file(tmp_path: Path) -> None:
@@ -76,3 +79,21 @@ def test_a_change_that_makes_no_sense_is_named(tmp_path: Path, change: str, mess
 def test_a_missing_file_is_named_with_the_recipes(tmp_path: Path) -> None:
     with pytest.raises(ZerotagError, match=r"there is no settings file .*gbe-pocket-scenes-fast"):
         load_settings(tmp_path / "none.yaml")
+
+
+def test_paths_hold_from_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "words.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    text = "data: holiday\nmodel:\n  name: gbe\nvectors:\n  source: words.txt\n"
+    settings = load_settings(written(tmp_path, text))
+    assert settings.data == str(tmp_path / "holiday")
+    assert settings.vectors.source == str(tmp_path / "words.txt")
+
+
+def test_a_known_name_is_no_path_even_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pocket-scenes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings("gbe-pocket-scenes-fast").data == "pocket-scenes"

@@ -10,11 +10,15 @@ import torch
 
 from conftest import COLOURS
 from zerotag.backbones import create_backbone
+from zerotag.datasets import TRAIN, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.evaluation import evaluate_run
 from zerotag.labels import split_labels
+from zerotag.models import create_model
+from zerotag.models.gbe import GBE
 from zerotag.training.checkpoint import load_tensors
-from zerotag.training.loop import train
+from zerotag.training.loop import partners, train
+from zerotag.training.network import Network
 from zerotag.training.run import Run, load_run
 from zerotag.training.settings import Settings, validate_settings
 
@@ -104,3 +108,37 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ZerotagError, match="is damaged"):
         load_run(tmp_path)
+
+
+def test_a_share_of_the_pictures_gets_a_partner() -> None:
+    torch.manual_seed(0)
+    assert torch.equal(partners(5, share=0.0), torch.arange(5))
+    assert sorted(partners(50, share=1.0).tolist()) == list(range(50))
+    with_another = (partners(10_000, share=0.3) != torch.arange(10_000)).float().mean()
+    assert 0.28 < with_another < 0.32
+
+
+def test_superposed_pictures_are_the_maximum_of_both_maps() -> None:
+    network = Network(create_model("fast0tag", channels={8: 4, 16: 4, 32: 6}, vector_dim=5)).eval()
+    maps = {stride: torch.rand(3, channels, 2, 2) for stride, channels in ((8, 4), (16, 4), (32, 6))}
+    partner = torch.tensor([2, 1, 0])
+    expected = network({stride: torch.maximum(one, one[[2, 1, 0]]) for stride, one in maps.items()})
+    torch.testing.assert_close(network(maps, partner), expected)
+    assert not torch.allclose(network(maps, partner)[0], network(maps)[0])
+
+
+def test_superposed_pictures_carry_the_labels_of_both(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    seen: list[torch.Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+        loss = GBE.loss
+        patch.setattr(GBE, "loss", lambda self, S, W, positives: seen.append(positives) or loss(self, S, W, positives))
+        train(changed(toy_settings, optimiser={"superpose": 1.0}), tmp_path / "run")
+    assert max(int(positives.sum(1).max()) for positives in seen) > 2
+
+
+def test_pictures_without_a_label_to_train_on_are_counted(finished: Run) -> None:
+    dataset = load_dataset(finished.settings.data)
+    fitted = set(finished.labels.seen) - set(finished.held_out_labels)
+    bare = sum(not set(dataset.labels_of(i)) & fitted for i in dataset.rows(TRAIN).tolist())
+    counts = [line["pictures_without_labels"] for line in finished.log()]
+    assert 0 < max(counts) <= bare

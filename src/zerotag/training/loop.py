@@ -34,6 +34,7 @@ class State:
 
     step: int = 0
     epoch_loss: float = 0.0
+    without_labels: int = 0
     seconds: float = 0.0
     best_epoch: int = 0
     best_score: float = -1.0
@@ -75,7 +76,7 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     network.train()
     for rows, batch in _batches(fit, settings, steps_per_epoch, state.step):
         positives = torch.from_numpy(fit.positives[rows]).to(network.device)
-        partner = _partners(len(rows), settings.optimiser.superpose).to(network.device)
+        partner = partners(len(rows), settings.optimiser.superpose).to(network.device)
         S = network(batch, partner)
         positives |= positives[partner]
         loss = network.model.loss(S, fit_W, positives)
@@ -85,6 +86,7 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
         schedule.step()
         state.step += 1
         state.epoch_loss += loss.item() / steps_per_epoch
+        state.without_labels += int((~positives.any(1)).sum())
         state.seconds = time.monotonic() - began
         progress(f"Training {run.settings.model.name}", state.step, total)
         epoch_ends = state.step % steps_per_epoch == 0
@@ -118,7 +120,7 @@ def _batches(
     return prefetched(lambda chosen: fit.inputs.batch(fit.indices[chosen]), rows())
 
 
-def _partners(number: int, share: float) -> Int[torch.Tensor, " b"]:
+def partners(number: int, share: float) -> Int[torch.Tensor, " b"]:
     """For each picture of a batch another one, with probability ``share``, or itself."""
     return torch.where(torch.rand(number) < share, torch.randperm(number), torch.arange(number))
 
@@ -137,6 +139,7 @@ def _end_epoch(
         "epoch": epoch,
         "step": state.step,
         "loss": state.epoch_loss,
+        "pictures_without_labels": state.without_labels,
         "learning_rate": schedule.get_last_lr()[0],
         "seconds": round(state.seconds, 1),
     }
@@ -147,7 +150,7 @@ def _end_epoch(
     if score > state.best_score:
         state.best_score, state.best_epoch = score, epoch
         save_tensors(best, network.state_dict(), {"epoch": epoch})
-    state.epoch_loss = 0.0
+    state.epoch_loss, state.without_labels = 0.0, 0
     _write_log(run, [*run.log(), line])
 
 

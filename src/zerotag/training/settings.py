@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from zerotag.datasets.pocket import BUILDERS
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.models import list_models
+from zerotag.vectors import MINILM
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _absolute(name: str) -> str:
+    """A path that holds from every working directory; a name that is known, or no path, stays as it is."""
+    known = name == MINILM or name in BUILDERS
+    return name if known or not Path(name).exists() else str(Path(name).resolve())
+
+
+NameOrPath = Annotated[str, AfterValidator(_absolute)]
 
 
 class Section(BaseModel):
@@ -35,7 +46,7 @@ class BackboneSettings(Section):
 class VectorSettings(Section):
     """Where label vectors come from: "minilm" or the path of a word-vector file; ``centre`` removes the seen mean."""
 
-    source: str = "minilm"
+    source: NameOrPath = MINILM
     centre: bool = True
 
 
@@ -85,7 +96,7 @@ class SelectionSettings(Section):
 class Settings(Section):
     """All settings of a run."""
 
-    data: str
+    data: NameOrPath
     model: ModelSettings
     backbone: BackboneSettings = BackboneSettings()
     vectors: VectorSettings = VectorSettings()
