@@ -15,13 +15,20 @@ demo: $(BIN)/.demo-ready
 	    $(ZEROTAG) train $$recipe --out $(RUNS)/$$recipe --resume && \
 	    $(ZEROTAG) eval $(RUNS)/$$recipe --setting zsl,gzsl || exit 1; \
 	done
+	mkdir -p demo/pictures && cp "$$($(ZEROTAG) data build pocket-scenes)"/images/test/0000*.png demo/pictures
+	$(ZEROTAG) tag $(RUNS)/gbe-pocket-scenes-fast demo/pictures --labels examples/words.txt --top-k 5 --heatmaps demo/heatmaps
 	$(ZEROTAG) report $(RECIPES:%=$(RUNS)/%) --out demo/report.html
+	@echo 'Open this in a browser: $(abspath demo/report.html)'
 
 test: $(BIN)/.dev-ready
 	$(BIN)/pytest
 
 check: $(BIN)/.dev-ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# Speed against named alternatives, some minutes; benchmarks/README.md names those that train for an hour.
+benchmarks: $(BIN)/.dev-ready
+	for one in losses gbe_step extraction; do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 $(BIN)/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zerotag needs Python 3.11 or later; name one with: make demo PYTHON=python3.12")'

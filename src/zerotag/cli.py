@@ -19,7 +19,7 @@ from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-data_app = typer.Typer(no_args_is_help=True, help="Data sets that zerotag can make by itself.")
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
 notes = Console(stderr=True)
 
@@ -29,6 +29,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs in
 @app.callback()
 def zerotag() -> None:
     """Multi-label zero-shot image tagging: train on seen labels, rank any label by its meaning."""
+
+
+@data_app.callback()
+def data() -> None:
+    """Data sets: those that zerotag makes by itself, and folders of one's own pictures.
+
+    A folder of one's own holds pictures and **labels.jsonl**, a line a picture:
+    `{"path": "a.jpg", "labels": ["dog", "beach"], "split": "train"}`; or **labels.csv** with the columns path, labels
+    (separated by ;) and split. Without splits one picture in five is taken for testing. **labels.txt**, if it is
+    there, lists the labels that may come, one a line. Give the folder's path wherever a command asks for DATA, and as
+    data in the settings.
+    """
 
 
 @contextmanager
