@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from pocket_scenes import COLUMNS, figures, judged, row
+from zerotag.memory import keep_freed_memory
 
 RECIPE = "gbe-pocket-scenes-fast"
 START = ["data=pocket-scenes-dev", "model.options.num_groups=7"]
@@ -22,8 +23,6 @@ TAKEN_BACK = {
     "superposed pictures: none": ["optimiser.superpose=0"],
     "linear graph: LeakyReLU of slope 0.2 (eq. 12)": ["model.options.leaky_slope=0.2"],
     "graph started at identity: at random": ["model.options.graph_start=random"],
-    "attention over positions: maximum (III-C)": ["model.options.pooling=max"],
-    "maps brought to the grid first: screened first (Fig. 3)": ["model.options.pool_first=false"],
     "λ = 0: 0.1 (eq. 17)": ["model.options.regularisation=0.1"],
     "label vectors centred: as they come": ["vectors.centre=false"],
     "AdamW, one cycle up to 1e-3: Adam, 1e-4, divided by ten after epoch 7": [
@@ -33,10 +32,13 @@ TAKEN_BACK = {
         "optimiser.schedule=steps",
         "optimiser.milestones=[7]",
     ],
+    "maps brought to the grid first: screened first (Fig. 3)": ["model.options.pool_first=false"],
+    "attention over positions: maximum (III-C)": ["model.options.pooling=max"],
 }
 
 
 def main() -> None:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/departures"))

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from timing import medians, print_table
+from zerotag.memory import keep_freed_memory
 from zerotag.models.gbe import GBE
 from zerotag.precision import autocast
 
@@ -58,6 +59,8 @@ def world() -> tuple[GBE, dict[int, Tensor], Tensor, Tensor]:
 
 def measure(side: str) -> tuple[float, float]:
     """Seconds of a step, and what it adds to the memory of the process at its peak, in GB."""
+    if side == "zerotag":
+        keep_freed_memory()
     model, maps, W, positives = world()
 
     def step() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from zerotag.cli import progress_bars
 from zerotag.evaluation import Evaluation, evaluate_run
+from zerotag.memory import keep_freed_memory
 from zerotag.training.loop import train
 from zerotag.training.settings import load_settings
 
@@ -53,6 +54,7 @@ def judged(name: str, changes: list[str], seed: int, folder: Path) -> tuple[Eval
 
 
 def main() -> None:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
     parser.add_argument("--seeds", type=int, default=5)

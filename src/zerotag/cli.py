@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBars
 
 from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.memory import keep_freed_memory
 from zerotag.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -250,6 +251,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on stderr and exit code 1."""
+    keep_freed_memory()
     try:
         app()
     except ZerotagError as error:
