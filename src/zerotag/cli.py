@@ -96,14 +96,13 @@ def features(
 
     Example: `zerotag features pocket-scenes --backbone tf_efficientnet_lite0`
     """
-    from zerotag.backbones import create_backbone
+    from zerotag.backbones import frozen_backbone
     from zerotag.datasets import load_dataset
     from zerotag.features import extract_features
 
     dataset = load_dataset(data)
     with progress_bars() as progress:
-        frozen = create_backbone(backbone, size_px=size_px).for_inference()
-        maps = extract_features(dataset, frozen, progress=progress)
+        maps = extract_features(dataset, frozen_backbone(backbone, size_px=size_px), progress=progress)
     print(f"{len(maps)} pictures, maps in {maps.folder}")
 
 

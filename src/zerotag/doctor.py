@@ -14,10 +14,11 @@ from typing import Literal
 
 import torch
 
-from zerotag.backbones import REGISTRY_WEIGHTS, create_backbone
+from zerotag.backbones import frozen_backbone
 from zerotag.datasets.archives import npm_command
 from zerotag.errors import ZerotagError
 from zerotag.precision import autocast, autocast_dtype
+from zerotag.registry_weights import REGISTRY_WEIGHTS
 from zerotag.storage import cache_folder
 
 PACKAGES = {
@@ -78,7 +79,7 @@ def _npm() -> Finding:
 def _speed() -> Finding:
     name = next(iter(REGISTRY_WEIGHTS))
     try:
-        backbone = create_backbone(name).for_inference()
+        backbone = frozen_backbone(name)
     except ZerotagError as error:
         return Finding("speed", "missing", str(error))
     pixels = torch.zeros(BATCH_SIZE, 224, 224, 3, dtype=torch.uint8)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from zerotag.storage import cache_folder, write_atomically
 
 EXAMPLE_BATCH = 2
+RECORD = "zerotag.backbone"
 
 
 def is_available() -> bool:
@@ -22,35 +25,40 @@ def is_available() -> bool:
     return all(find_spec(package) for package in ("onnx", "onnxscript", "onnxruntime"))
 
 
+def exported(name: str, size_px: int, weights: str) -> Path:
+    """Where the export of a backbone with these weights lies in the cache, once it was made."""
+    key = f"{name}-{size_px}-{weights.replace(':', '-')}-timm{version('timm')}-torch{version('torch')}"
+    return cache_folder() / "onnx" / f"{key}.onnx"
+
+
 class OnnxMaps(nn.Module):
-    """A frozen module from normalised pixels to maps, exported once and kept in the cache.
+    """A frozen module from normalised pixels to maps, run by ONNX Runtime.
 
     Args:
-        maps: the module, in evaluation mode.
-        size_px: side of the pictures.
-        key: names the weights; the same key means the same file.
+        file: what :func:`export` wrote.
+
+    Attributes:
+        record: what the file was exported from.
     """
 
-    def __init__(self, maps: nn.Module, size_px: int, key: str) -> None:
+    def __init__(self, file: Path) -> None:
         super().__init__()
         import onnxruntime
 
-        file = cache_folder() / "onnx" / f"{key}-torch{version('torch')}.onnx"
-        if not file.exists():
-            _export(maps, size_px, file)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         self.input_name: str = self.session.get_inputs()[0].name
+        self.record: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[RECORD])
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         """The maps, as the module gives them."""
         return [torch.from_numpy(maps) for maps in self.session.run(None, {self.input_name: pixels.numpy()})]
 
 
-def _export(maps: nn.Module, size_px: int, file: Path) -> None:
-    """Write the module as ONNX, for any batch size."""
+def export(maps: nn.Module, size_px: int, file: Path, record: dict[str, Any]) -> None:
+    """Write a module in evaluation mode as ONNX, for any batch size, with the record of the backbone it belongs to."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     batch = torch.export.Dim.DYNAMIC
     example = torch.zeros(EXAMPLE_BATCH, 3, size_px, size_px)
@@ -58,4 +66,6 @@ def _export(maps: nn.Module, size_px: int, file: Path) -> None:
         warnings.simplefilter("ignore")
         program = torch.onnx.export(maps, (example,), dynamo=True, dynamic_shapes=({0: batch},), verbose=False)
     assert program is not None
-    write_atomically(file, program.model_proto.SerializeToString())
+    model = program.model_proto
+    model.metadata_props.add(key=RECORD, value=json.dumps(record))
+    write_atomically(file, model.SerializeToString())

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zerotag.backbones import Backbone, create_backbone
+from zerotag.backbones import Backbone, create_backbone, frozen_backbone
 from zerotag.datasets import TRAIN, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.features import cached_features
@@ -90,8 +90,8 @@ def vectors_for(
 def backbone_for(settings: Settings) -> Backbone:
     """The backbone of the settings; frozen unless it is trained too."""
     wanted = settings.backbone
-    backbone = create_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
-    return backbone if wanted.train else backbone.for_inference()
+    create = create_backbone if wanted.train else frozen_backbone
+    return create(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
 
 
 def build_network(settings: Settings, backbone: Backbone, vector_dim: int) -> Network:
