@@ -18,12 +18,14 @@ from zerotag.backbones import frozen_backbone
 from zerotag.datasets import load_dataset
 from zerotag.features import BATCH_SIZE, extract_features
 from zerotag.images import open_picture
+from zerotag.memory import keep_freed_memory
 from zerotag.onnx_maps import OnnxMaps
 
 NUM_PICTURES, ROUNDS = 480, 3
 
 
 def main() -> None:
+    keep_freed_memory()
     dataset = load_dataset(sys.argv[1] if len(sys.argv) > 1 else "pocket-scenes")
     backbone = frozen_backbone("tf_efficientnet_lite0")
     assert isinstance(backbone.maps, OnnxMaps)

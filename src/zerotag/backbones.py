@@ -65,7 +65,8 @@ class Backbone(nn.Module):
 
     def forward(self, pixels: UInt8[Tensor, "b h w 3"]) -> dict[int, Float[Tensor, "b _c _h _w"]]:
         """Feature maps by stride."""
-        normalised = ((pixels.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        planes = pixels.permute(0, 3, 1, 2).contiguous().float()
+        normalised = (planes - self.mean[:, None, None]) / self.std[:, None, None]
         return dict(zip(self.channels, self.maps(normalised), strict=True))
 
     def record(self) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCy
 
 from zerotag.errors import ZerotagError
 from zerotag.metrics import average_precision
+from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.storage import write_atomically
 from zerotag.training.checkpoint import load_checkpoint, save_checkpoint, save_tensors
-from zerotag.training.network import Batch, Network, embed_all, prefetched, scores_of
+from zerotag.training.network import Batch, Network, embed_all, scores_of
 from zerotag.training.prepare import Examples, prepare
 from zerotag.training.run import Run
 from zerotag.training.settings import OptimiserSettings, Settings

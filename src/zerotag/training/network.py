@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -17,9 +15,9 @@ from zerotag.backbones import Backbone, Preprocessing
 from zerotag.images import open_picture
 from zerotag.models import FeatureMaps, TaggingModel
 from zerotag.precision import autocast
+from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 
-BATCHES_AHEAD = 2
 Batch = Tensor | FeatureMaps
 
 
@@ -85,22 +83,6 @@ class Network(nn.Module):
 def default_device() -> torch.device:
     """The graphics processor where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def prefetched(
-    read: Callable[[np.ndarray], Batch], batches: Iterable[np.ndarray]
-) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Batches read by a second thread, up to two ahead of the one in use."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[tuple[np.ndarray, Future[Batch]]] = deque()
-        for rows in batches:
-            ahead.append((rows, pool.submit(read, rows)))
-            if len(ahead) > BATCHES_AHEAD:
-                first, reading = ahead.popleft()
-                yield first, reading.result()
-        while ahead:
-            first, reading = ahead.popleft()
-            yield first, reading.result()
 
 
 @torch.inference_mode()

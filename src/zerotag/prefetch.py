@@ -1,0 +1,27 @@
+"""What comes next is read by a second thread while the first one works."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+AHEAD = 2
+
+Item = TypeVar("Item")
+Content = TypeVar("Content")
+
+
+def prefetched(read: Callable[[Item], Content], items: Iterable[Item]) -> Iterator[tuple[Item, Content]]:
+    """Each item with its content, read up to two ahead of the one in use."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[tuple[Item, Future[Content]]] = deque()
+        for item in items:
+            ahead.append((item, pool.submit(read, item)))
+            if len(ahead) > AHEAD:
+                first, reading = ahead.popleft()
+                yield first, reading.result()
+        while ahead:
+            first, reading = ahead.popleft()
+            yield first, reading.result()
