@@ -54,9 +54,7 @@ class OnnxMaps(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         """The maps, as the module gives them."""
-        return [
-            torch.from_numpy(maps) for maps in self.session.run(None, {self.input_name: pixels.contiguous().numpy()})
-        ]
+        return [torch.from_numpy(maps) for maps in self.session.run(None, {self.input_name: pixels.numpy()})]
 
 
 def export(maps: nn.Module, size_px: int, file: Path, record: dict[str, Any]) -> None:
