@@ -49,7 +49,7 @@ def main() -> None:
         found = [
             judged(RECIPE, [*START, *changes], seed, given.out / f"{number}-seed{seed}") for seed in range(given.seeds)
         ]
-        print(row(name, [figures(*one) for one in found]), flush=True)
+        print(row(name, [figures(one) for one in found]), flush=True)
 
 
 if __name__ == "__main__":
