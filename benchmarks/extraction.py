@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import torch
 
 from timing import medians, print_table
@@ -19,7 +20,7 @@ from zerotag.datasets import load_dataset
 from zerotag.features import BATCH_SIZE, extract_features
 from zerotag.images import open_picture
 from zerotag.memory import keep_freed_memory
-from zerotag.onnx_maps import OnnxMaps
+from zerotag.onnx_maps import OnnxMaps, exported
 
 NUM_PICTURES, ROUNDS = 480, 3
 
@@ -29,7 +30,10 @@ def main() -> None:
     dataset = load_dataset(sys.argv[1] if len(sys.argv) > 1 else "pocket-scenes")
     backbone = frozen_backbone("tf_efficientnet_lite0")
     assert isinstance(backbone.maps, OnnxMaps)
-    session, name = backbone.maps.session, backbone.maps.input_name
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    file = exported(backbone.name, backbone.preprocessing.size_px, backbone.weights)
+    session, name = onnxruntime.InferenceSession(file, options), backbone.maps.input_name
     first = replace(dataset, paths=dataset.paths[:NUM_PICTURES], splits=dataset.splits[:NUM_PICTURES])
     pictures = [backbone.preprocessing.pixels(open_picture(dataset.picture(i))) for i in range(BATCH_SIZE)]
     pixels = torch.from_numpy(np.stack(pictures))

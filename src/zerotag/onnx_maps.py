@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,6 +36,8 @@ def exported(name: str, size_px: int, weights: str) -> Path:
 class OnnxMaps(nn.Module):
     """A frozen module from normalised pixels to maps, run by ONNX Runtime.
 
+    Each thread takes pictures of its own: threads that share a picture would wait for each other at each layer.
+
     Args:
         file: what :func:`export` wrote.
 
@@ -46,15 +50,18 @@ class OnnxMaps(nn.Module):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self.pool = ThreadPoolExecutor(torch.get_num_threads())
         self.input_name: str = self.session.get_inputs()[0].name
         self.record: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[RECORD])
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         """The maps, as the module gives them."""
-        return [torch.from_numpy(maps) for maps in self.session.run(None, {self.input_name: pixels.numpy()})]
+        shares = pixels.tensor_split(min(len(pixels), torch.get_num_threads()))
+        found = self.pool.map(lambda share: self.session.run(None, {self.input_name: share.numpy()}), shares)
+        return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
 
 
 def export(maps: nn.Module, size_px: int, file: Path, record: dict[str, Any]) -> None:
