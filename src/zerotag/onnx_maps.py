@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zerotag.errors import ZerotagError
 from zerotag.storage import cache_folder, write_atomically
 
 EXAMPLE_BATCH = 2
@@ -43,6 +44,9 @@ class OnnxMaps(nn.Module):
 
     Attributes:
         record: what the file was exported from.
+
+    Raises:
+        ZerotagError: the file is damaged.
     """
 
     def __init__(self, file: Path) -> None:
@@ -52,10 +56,13 @@ class OnnxMaps(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        try:
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            self.record: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[RECORD])
+        except Exception as error:  # ONNX Runtime raises errors of its own, which share no class
+            raise ZerotagError(f"the exported backbone {file} is damaged; delete it, it is made again") from error
         self.pool = ThreadPoolExecutor(torch.get_num_threads())
         self.input_name: str = self.session.get_inputs()[0].name
-        self.record: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[RECORD])
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         """The maps, as the module gives them."""

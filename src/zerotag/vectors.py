@@ -188,7 +188,7 @@ def _kept(source: _Source, labels: list[str]) -> dict[str, LabelVector]:
     kept = _read_table(source.table)
     if new := [label for label in labels if label not in kept]:
         computed = source.compute(new)
-        with _writing:  # the name of a file being written is of the process, not of the thread
+        with _writing:  # two threads that add at once would lose each other's rows
             kept |= computed | _read_table(source.table)
             _write_table(source.table, kept)
     return kept
