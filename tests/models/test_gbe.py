@@ -49,8 +49,8 @@ def literal(model: GBE, feature_maps: dict[int, Tensor], image: int) -> Tensor:
     for m in range(N):
         x = grouped[m * D : (m + 1) * D].flatten(1).T  # [196, D]
         x = x @ model.lid.embedding.weight[m] + model.lid.embedding.bias[m]
-        qkv = x @ model.lid.query_key_value.weight[m] + model.lid.query_key_value.bias[m]
-        q, k, v = qkv[:, :D], qkv[:, D : 2 * D], qkv[:, 2 * D :]  # eq. 4
+        # eq. 4
+        q, k, v = (x @ one.weight[m] + one.bias[m] for one in (model.lid.query, model.lid.key, model.lid.value))
         affinity = torch.softmax(q @ k.T * model.lid.scale, dim=1)  # eq. 5
         x = x + affinity @ v  # eq. 6
         norm, down, _, up = model.lid.feed_forward

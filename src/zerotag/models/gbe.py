@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zerotag.errors import ZerotagError
 from zerotag.losses import gbe_loss
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, resize_to_grid
+from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, attention, resize_to_grid
 
 FIRST_LENGTH = 8.0
 
@@ -49,7 +49,7 @@ class LocalInformationDistinguishing(nn.Module):
         super().__init__()
         self.scale = dim**-0.5 if attention_scale else 1.0
         self.embedding = GroupedLinear(num_groups, dim, dim)
-        self.query_key_value = GroupedLinear(num_groups, dim, 3 * dim)
+        self.query, self.key, self.value = (GroupedLinear(num_groups, dim, dim) for _ in range(3))
         self.feed_forward = nn.Sequential(
             GroupedLayerNorm(num_groups, dim),
             GroupedLinear(num_groups, dim, dim // 5),
@@ -61,8 +61,8 @@ class LocalInformationDistinguishing(nn.Module):
         """Every position attends to all others of its own group and image."""
         shape = x.shape
         x = self.embedding(x.flatten(1, 2))
-        q, k, v = self.query_key_value(x).view(*shape[:3], -1).chunk(3, -1)
-        x = x + F.scaled_dot_product_attention(q, k, v, scale=self.scale).flatten(1, 2)
+        q, k, v = (one(x).view(shape) for one in (self.query, self.key, self.value))
+        x = x + attention(q, k, v, self.scale).flatten(1, 2)
         return (x + self.feed_forward(x)).view(shape)
 
 

@@ -37,7 +37,22 @@ class GroupedLayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "g rows d"]) -> Float[Tensor, "g rows d"]:
         """Normalise over the last axis."""
-        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:]), self.weight)
+        normalised = F.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.bias.to(x.dtype), normalised, self.weight.to(x.dtype))
+
+
+def attention(
+    q: Float[Tensor, "*g p d"], k: Float[Tensor, "*g p d"], v: Float[Tensor, "*g p d"], scale: float
+) -> Float[Tensor, "*g p d"]:
+    """softmax(q kᵀ · scale) v over the positions of each leading index.
+
+    On a processor these are two matrix products, since torch's fused kernel takes longer there in bfloat16, its
+    backward pass most of all. Elsewhere the fused kernel runs, which never holds the table of p x p weights.
+    """
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    weights = (q * scale @ k.transpose(-1, -2)).softmax(-1)
+    return weights.to(v.dtype) @ v
 
 
 def resize_to_grid(x: Float[Tensor, "b c h w"], grid: int) -> Float[Tensor, "b c g g"]:
