@@ -70,7 +70,7 @@ def evaluate_run(
     run = load_run(folder)
     dataset = load_dataset(run.settings.data)
     W, _ = vectors_for(run.settings, run.labels)
-    network, backbone = load_network(run, W.shape[1])
+    network, backbone = load_network(run, W)
     inputs = inputs_for(run.settings, dataset, backbone, progress)
     test = dataset.rows(TEST)
     if not len(test):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import ranknet
 from zerotag.models.base import FeatureMaps, TaggingModel, register
+from zerotag.models.layers import global_average
 
 
 @register("fast0tag")
@@ -47,11 +48,11 @@ class Fast0Tag(TaggingModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:
         """The principal direction of each image."""
-        direction: Tensor = self.network(feature_maps[32].mean((2, 3)))
+        direction: Tensor = self.network(global_average(feature_maps))
         return direction[:, None]
 
     def loss(
-        self, S: Float[Tensor, "b 1 d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
+        self, output: Float[Tensor, "b 1 d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
     ) -> Float[Tensor, ""]:
         """RankNet over pairs of a positive and a negative label."""
-        return ranknet(self.score(S, W), positives).mean()
+        return ranknet(self.score(output, W), positives).mean()

@@ -200,10 +200,12 @@ class GBE(TaggingModel):
         return S * self._stretch(S)
 
     def loss(
-        self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
+        self, output: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
     ) -> Float[Tensor, ""]:
         """Eq. 17, the mean over the batch."""
-        return gbe_loss(S, self.score(S, W), positives, W, regularisation=self.regularisation, normalise=self.normalise)
+        return gbe_loss(
+            output, self.score(output, W), positives, W, regularisation=self.regularisation, normalise=self.normalise
+        )
 
     def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
         """What each position gives to each label's score; summed over positions it is the score.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+NUMBERS_AT_ONCE = 2**24
 
 
 class GroupedLinear(nn.Module):
@@ -53,6 +57,64 @@ def attention(
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
     weights = (q * scale @ k.transpose(-1, -2)).softmax(-1)
     return weights.to(v.dtype) @ v
+
+
+class LesaRegions(nn.Module):
+    """Region features as LESA makes them: maps of some strides on one grid, 2x2 convolution, BatchNorm, ReLU."""
+
+    def __init__(self, channels: dict[int, int], strides: Sequence[int], grid: int, width: int) -> None:
+        super().__init__()
+        self.strides, self.grid = strides, grid
+        in_channels = sum(channels[stride] for stride in strides)
+        self.convolution = nn.Conv2d(in_channels, width, 2, bias=False)
+        self.norm = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+    def forward(self, feature_maps: dict[int, Tensor]) -> Float[Tensor, "b r w"]:
+        """One feature a grid cell; the border is padded on the right and below, so that none is lost."""
+        padded = F.pad(regions(feature_maps, self.strides, self.grid), (0, 1, 0, 1))
+        return self.norm(self.convolution(padded)).relu().flatten(2).transpose(1, 2)
+
+
+class RegionAttention(nn.Module):
+    """M softmax attentions over regions, log α = W₂ tanh(W₁ h) (LESA); gives their logits."""
+
+    def __init__(self, in_features: int, num_attentions: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(in_features, in_features)
+        self.attend = nn.Linear(in_features, num_attentions)
+
+    def forward(self, h: Float[Tensor, "b r i"]) -> Float[Tensor, "b m r"]:
+        """Attention logits over the regions."""
+        logits: Tensor = self.attend(self.hidden(h).tanh())
+        return logits.transpose(1, 2)
+
+
+def scored_in_blocks(
+    score: Callable[[Tensor], Tensor], W: Float[Tensor, "c d"], numbers_a_label: int
+) -> Float[Tensor, "b c"]:
+    """``score`` of the labels, some at a time, so that ``NUMBERS_AT_ONCE`` bounds what one block of labels needs.
+
+    Where a gradient is wanted each block is computed again in the backward pass.
+
+    Args:
+        score: from vectors of labels to scores, label by label.
+        W: label vectors.
+        numbers_a_label: how many numbers ``score`` holds for one label.
+    """
+    blocks = W.split(max(1, NUMBERS_AT_ONCE // numbers_a_label))
+    if len(blocks) > 1 and torch.is_grad_enabled():
+        return torch.cat([checkpoint(score, block, use_reentrant=False) for block in blocks], 1)
+    return torch.cat([score(block) for block in blocks], 1)
+
+
+def global_average(feature_maps: dict[int, Tensor]) -> Float[Tensor, "b c"]:
+    """The global feature: the deepest map averaged over positions."""
+    return feature_maps[32].mean((2, 3))
+
+
+def regions(feature_maps: dict[int, Tensor], strides: Sequence[int], grid: int) -> Float[Tensor, "b c g g"]:
+    """Maps of some strides, each brought to ``grid`` x ``grid``, one after the other along the channels."""
+    return torch.cat([resize_to_grid(feature_maps[stride], grid) for stride in strides], 1)
 
 
 def resize_to_grid(x: Float[Tensor, "b c h w"], grid: int) -> Float[Tensor, "b c g g"]:

@@ -53,7 +53,7 @@ class Tagger:
         """
         record = load_run(Path(run))
         W, _ = vectors_for(record.settings, record.labels)
-        return cls(record, *load_network(record, W.shape[1]))
+        return cls(record, *load_network(record, W))
 
     def tag(
         self, images: Sequence[Picture], labels: Sequence[str] | None = None, *, top_k: int = 10

@@ -78,9 +78,9 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     for rows, batch in _batches(fit, settings, steps_per_epoch, state.step):
         positives = torch.from_numpy(fit.positives[rows]).to(network.device)
         partner = partners(len(rows), settings.optimiser.superpose).to(network.device)
-        S = network(batch, partner)
+        output = network(batch, partner)
         positives |= positives[partner]
-        loss = network.model.loss(S, fit_W, positives)
+        loss = network.model.loss(output, fit_W, positives)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

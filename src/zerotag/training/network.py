@@ -57,16 +57,22 @@ class Network(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, batch: Batch, partner: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b n d"]:
-        """Semantic vectors, computed in bfloat16 where the processor is made for it and returned in float32.
+    def forward(self, batch: Batch, partner: Int[Tensor, " b"]) -> Float[Tensor, "b ..."]:
+        """What the model's loss is made from, each picture superposed with another of the batch, its ``partner``.
 
-        With ``partner`` each picture is superposed with that one of the batch: the maximum of both their maps.
+        Superposed is the maximum of both feature maps. Computed in bfloat16 where the processor is made for it, and
+        returned in float32.
         """
         with autocast(self.device):
             maps = self._feature_maps(batch)
-            if partner is not None:
-                maps = {stride: torch.maximum(one, one[partner]) for stride, one in maps.items()}
-            return self.model.embed(maps).float()
+            maps = {stride: torch.maximum(one, one[partner]) for stride, one in maps.items()}
+            output: Tensor = self.model(maps)
+            return output.float()
+
+    def embed(self, batch: Batch) -> Float[Tensor, "b n d"]:
+        """Semantic vectors, in the same formats."""
+        with autocast(self.device):
+            return self.model.embed(self._feature_maps(batch)).float()
 
     def position_scores(self, batch: Batch, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
         """Heat maps, in float32."""
@@ -95,7 +101,7 @@ def embed_all(
     found: list[Tensor] = []
     batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
     for _, batch in prefetched(inputs.batch, batches):
-        found.append(network(batch).cpu())
+        found.append(network.embed(batch).cpu())
         progress("Embedding pictures", min(len(found) * batch_size, len(indices)), len(indices))
     network.train(was_training)
     return torch.cat(found)

@@ -50,15 +50,14 @@ def prepare(
     labels = split_labels(dataset.labels, unseen_fraction=settings.labels.unseen_fraction, seed=settings.seed)
     W, vectors = vectors_for(settings, labels)
     backbone = backbone_for(settings)
-    network = build_network(settings, backbone, W.shape[1])
 
     rng = np.random.default_rng([settings.seed, HOLD_OUT_STREAM])
     train = dataset.rows(TRAIN)
     fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
+    network = build_network(settings, backbone, W[fit_labels])
     inputs = inputs_for(settings, dataset, backbone, progress)
     positives = dataset.annotations[:, dataset.columns(labels.seen)] == 1
-    W = W[: len(labels.seen)]
 
     def examples(rows: np.ndarray, columns: np.ndarray) -> Examples:
         return Examples(inputs, rows, positives[np.ix_(rows, columns)], W[columns])
@@ -94,11 +93,12 @@ def backbone_for(settings: Settings) -> Backbone:
     return create(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
 
 
-def build_network(settings: Settings, backbone: Backbone, vector_dim: int) -> Network:
-    """The model of the settings with first weights, drawn from torch's random state."""
+def build_network(settings: Settings, backbone: Backbone, W: Float[Tensor, "c d"]) -> Network:
+    """The model of the settings for labels with vectors ``W``, with first weights drawn from torch's random state."""
     model = create_model(
-        settings.model.name, channels=backbone.channels, vector_dim=vector_dim, **settings.model.options
+        settings.model.name, channels=backbone.channels, vector_dim=W.shape[1], **settings.model.options
     )
+    model.meet_labels(W)
     return Network(model, backbone if settings.backbone.train else None).to(default_device())
 
 
@@ -109,8 +109,8 @@ def inputs_for(settings: Settings, dataset: PictureDataset, backbone: Backbone, 
     return cached_features(dataset, backbone, progress=progress)
 
 
-def load_network(run: Run, vector_dim: int) -> tuple[Network, Backbone]:
-    """The trained network of a finished run, in evaluation mode, and its backbone.
+def load_network(run: Run, W: Float[Tensor, "c d"]) -> tuple[Network, Backbone]:
+    """The trained network of a finished run with label vectors ``W``, in evaluation mode, and its backbone.
 
     Raises:
         ZerotagError: the run is not finished, its weights are damaged, or its backbone's weights are others today.
@@ -123,7 +123,8 @@ def load_network(run: Run, vector_dim: int) -> tuple[Network, Backbone]:
             f"{run.folder} was trained on {run.backbone}, but the backbone installed here is {backbone.record()}; "
             "install the versions named in its run.json"
         )
-    network = build_network(run.settings, backbone, vector_dim)
+    trained = [column for column, label in enumerate(run.labels.seen) if label not in set(run.held_out_labels)]
+    network = build_network(run.settings, backbone, W[trained])
     load_weights(network, load_tensors(run.weights)[0], run.weights)
     return network.eval(), backbone
 
