@@ -26,6 +26,9 @@ def test_settings_rank_unseen_or_all_labels() -> None:
         labels.ranked("all")
     with pytest.raises(ZerotagError, match="there are none"):
         LabelSet(("a",)).ranked("zsl")
+    assert LabelSet(("a", "b")).ranked("multilabel") == slice(0, 2)
+    with pytest.raises(ZerotagError, match="1 are unseen; train with"):
+        labels.ranked("multilabel")
 
 
 @pytest.mark.parametrize(

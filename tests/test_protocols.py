@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_named() -> None:
     scores, annotations = world()
     with pytest.raises(UnknownNameError, match="no setting called 'zls'; did you mean: zsl"):
         evaluate(scores, annotations, LABELS, setting="zls")
-    with pytest.raises(ZerotagError, match="use 'gzsl'"):
+    with pytest.raises(ZerotagError, match="use 'multilabel'"):
         evaluate(scores[:, :5], annotations[:, :5], LabelSet(LABELS.seen), setting="zsl")
     with pytest.raises(ZerotagError, match="9 labels need as many columns"):
         evaluate(scores[:, 1:], annotations, LABELS, setting="zsl")

@@ -137,7 +137,10 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     setting: Annotated[
-        str, typer.Option(help="zsl ranks unseen labels, gzsl all labels; separate with commas.")
+        str,
+        typer.Option(
+            help="zsl ranks unseen labels, gzsl all, multilabel all where all were trained; separate with commas."
+        ),
     ] = "zsl,gzsl",
     as_json: AsJson = False,
 ) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from zerotag.datasets import TEST, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
+from zerotag.labels import SETTINGS
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import Report, evaluate
@@ -62,15 +63,26 @@ class Evaluation:
 def evaluate_run(
     folder: Path, settings: Sequence[str] = ("zsl", "gzsl"), *, ks: Sequence[int] = (3, 5), progress: Progress = silent
 ) -> Evaluation:
-    """A run's figures on the test pictures by setting, "zsl" or "gzsl"; also written to ``results.json`` in the run.
+    """A run's figures on the test pictures by setting; also written to ``results.json`` in the run.
+
+    Args:
+        folder: of the run.
+        settings: "zsl", "gzsl" or "multilabel".
+        ks: how many of a picture's best labels are counted.
+        progress: told of each step.
 
     Raises:
-        ZerotagError: the run is not finished, or its data set changed since.
+        ZerotagError: the run is not finished, its data set changed since, or its model cannot do a setting.
     """
     run = load_run(folder)
     dataset = load_dataset(run.settings.data)
     W, _ = vectors_for(run.settings, run.labels)
     network, backbone = load_network(run, W)
+    if impossible := [s for s in settings if s in SETTINGS and s not in network.model.settings]:
+        raise ZerotagError(
+            f"model {run.settings.model.name} cannot do setting '{impossible[0]}': it ranks only labels that it was "
+            f"trained on; it can do {', '.join(network.model.settings)}"
+        )
     inputs = inputs_for(run.settings, dataset, backbone, progress)
     test = dataset.rows(TEST)
     if not len(test):

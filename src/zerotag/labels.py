@@ -12,8 +12,8 @@ import numpy as np
 
 from zerotag.errors import UnknownNameError, ZerotagError, first_few
 
-Setting = Literal["zsl", "gzsl"]
-SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl")
+Setting = Literal["zsl", "gzsl", "multilabel"]
+SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,20 @@ class LabelSet:
         return self.seen + self.unseen
 
     def ranked(self, setting: str) -> slice:
-        """Which of :attr:`all` are ranked: "zsl" the unseen ones, "gzsl" all.
+        """Which of :attr:`all` are ranked: "zsl" the unseen ones, "gzsl" all, "multilabel" all where all are seen.
 
         Raises:
-            ZerotagError: no such setting, or "zsl" without unseen labels.
+            ZerotagError: no such setting, "zsl" without unseen labels, or "multilabel" with some.
         """
         if setting not in SETTINGS:
             raise UnknownNameError("setting", setting, list(SETTINGS))
         if setting == "zsl" and not self.unseen:
-            raise ZerotagError("setting 'zsl' ranks unseen labels, and there are none; use 'gzsl'")
+            raise ZerotagError("setting 'zsl' ranks unseen labels, and there are none; use 'multilabel'")
+        if setting == "multilabel" and self.unseen:
+            raise ZerotagError(
+                f"setting 'multilabel' ranks labels that were all trained on, and {len(self.unseen)} are unseen; "
+                "train with --set labels.unseen_fraction=0"
+            )
         return slice(len(self.seen) if setting == "zsl" else 0, len(self.all))
 
 

@@ -44,7 +44,7 @@ class Report:
 
     Attributes:
         protocol: name of the protocol.
-        setting: "zsl" or "gzsl".
+        setting: "zsl", "gzsl" or "multilabel".
         num_images: N, the images counted.
         num_dropped: images that the protocol leaves out.
         num_labels: how many labels are ranked.
@@ -95,7 +95,7 @@ def evaluate(
         scores: of N images by all labels, seen then unseen.
         annotations: 1 positive, −1 negative, 0 unknown, in the same rows and columns.
         labels: names of the columns.
-        setting: "zsl" ranks the unseen labels, "gzsl" all.
+        setting: "zsl" ranks the unseen labels, "gzsl" all, "multilabel" all where all are seen.
         ks: how many of an image's best labels are counted; one larger than the number of labels ranked is left out.
 
     Raises:

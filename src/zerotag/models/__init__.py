@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from zerotag.errors import UnknownNameError
 from zerotag.models.base import MODELS, FeatureMaps, TaggingModel, register
 
-__all__ = ["FeatureMaps", "TaggingModel", "create_model", "list_models", "model_summary", "register"]
+__all__ = ["MODELS", "FeatureMaps", "TaggingModel", "create_model", "list_models", "model_summary", "register"]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

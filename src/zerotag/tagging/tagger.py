@@ -80,7 +80,7 @@ class Tagger:
         W, report = vectors_for(self.run.settings, self.run.labels, wanted, allow_missing=allow_missing)
         return tuple(report.labels), W, tuple(report.missing)
 
-    def embed(self, images: Sequence[Picture]) -> Float[Tensor, "b n d"]:
+    def embed(self, images: Sequence[Picture]) -> Float[Tensor, "b n e"]:
         """Semantic vectors of pictures: all that is needed to score any label.
 
         Raises:
@@ -90,10 +90,10 @@ class Tagger:
             raise ZerotagError("there are no pictures to tag")
         batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
         with torch.inference_mode():
-            return torch.cat([self.network(self._inputs(batch)).cpu() for batch in batches])
+            return torch.cat([self.network.embed(self._inputs(batch)).cpu() for batch in batches])
 
     def rank(
-        self, S: Float[Tensor, "b n d"], labels: Sequence[str], W: Float[Tensor, "c d"], top_k: int
+        self, S: Float[Tensor, "b n e"], labels: Sequence[str], W: Float[Tensor, "c d"], top_k: int
     ) -> list[list[Tag]]:
         """The best labels for each picture's semantic vectors."""
         scores = scores_of(self.network.model, S, W)

@@ -69,7 +69,7 @@ class Network(nn.Module):
             output: Tensor = self.model(maps)
             return output.float()
 
-    def embed(self, batch: Batch) -> Float[Tensor, "b n d"]:
+    def embed(self, batch: Batch) -> Float[Tensor, "b n e"]:
         """Semantic vectors, in the same formats."""
         with autocast(self.device):
             return self.model.embed(self._feature_maps(batch)).float()
@@ -94,7 +94,7 @@ def default_device() -> torch.device:
 @torch.inference_mode()
 def embed_all(
     network: Network, inputs: Inputs, indices: np.ndarray, *, batch_size: int = 64, progress: Progress = silent
-) -> Float[Tensor, "m n d"]:
+) -> Float[Tensor, "m n e"]:
     """Semantic vectors of many pictures, in evaluation mode, on the CPU."""
     was_training = network.training
     network.eval()
@@ -107,7 +107,7 @@ def embed_all(
     return torch.cat(found)
 
 
-def scores_of(model: TaggingModel, S: Float[Tensor, "m n d"], W: Float[Tensor, "c d"]) -> Float[np.ndarray, "m c"]:
+def scores_of(model: TaggingModel, S: Float[Tensor, "m n e"], W: Float[Tensor, "c d"]) -> Float[np.ndarray, "m c"]:
     """Scores of all labels, by blocks of pictures so that memory stays bounded."""
     with torch.inference_mode():
         W = W.to(next(model.parameters()).device)
