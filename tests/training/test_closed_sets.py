@@ -39,4 +39,4 @@ def test_a_closed_set_is_trained_judged_and_asked_for_some_of_its_labels(
     scores = {tag.label: tag.score for tag in all_tags}
     assert all(tag.score == pytest.approx(scores[tag.label], abs=1e-5) for tag in tags)
     with pytest.raises(ZerotagError, match="ranks only the labels it was trained on"):
-        tagger.tag([picture], ["red", "crimson"])
+        tagger.tag([picture], ["red", "red blue"])
