@@ -38,11 +38,12 @@ def chances(evaluation: Evaluation) -> list[float]:
 
 
 def row(name: str, values: list[list[float]], digits: int = 1) -> str:
+    """Means over seeds, with standard deviations where there are several seeds."""
     table = np.array(values)
-    cells = [
-        "–" if np.isnan(column).any() else f"{column.mean():.{digits}f} ± {column.std():.{digits}f}"
-        for column in table.T
-    ]
+    means = [f"{mean:.{digits}f}" for mean in table.mean(0)]
+    if len(table) > 1:
+        means = [f"{mean} ± {deviation:.{digits}f}" for mean, deviation in zip(means, table.std(0), strict=True)]
+    cells = ["–" if np.isnan(column).any() else mean for mean, column in zip(means, table.T, strict=True)]
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

@@ -24,6 +24,7 @@ SMALL = {
     "fast0tag": {"hidden": [64, 64], "dropout": 0.1},
     "attention_per_cluster": {"num_clusters": 3, "grid": 7, "width": 32},
     "attention_per_label": {"grid": 7, "width": 32},
+    "cnn_rnn": {"hidden": 32, "embedding": 16},
     "biam": {"grid": 7, "width": 16, "joined": 32},
     "conse": {"num_labels": 4},
     "deep0tag": {"hidden": 64, "dropout": 0.1},
