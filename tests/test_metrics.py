@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from random import Random
 
 import numpy as np
 import pytest
@@ -79,9 +80,9 @@ def test_best_k_equals_naive_code(case: Case, k: int) -> None:
 
 @checked
 @given(cases(), st.randoms(use_true_random=False))
-def test_the_order_of_images_is_of_no_matter(case: Case, random: st.randoms) -> None:  # type: ignore[valid-type]
+def test_the_order_of_images_is_of_no_matter(case: Case, random: Random) -> None:
     order = list(range(len(case[0])))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     other = tuple(array[order] for array in case)
     np.testing.assert_array_equal(average_precision(*case), average_precision(*other))
     k = case[0].shape[1]

@@ -77,7 +77,7 @@ def train_until(settings: dict[str, Any], folder: Path, moment: str, number: int
         if what.startswith("Training"):
             die_at("in step", done)
 
-    Path.replace = counted_replace  # type: ignore[method-assign, assignment]
+    Path.replace = counted_replace  # type: ignore[method-assign, assignment] (a process of its own)
     loop.train(validate_settings(settings, "the test"), folder, resume=True, progress=progress)
 
 
