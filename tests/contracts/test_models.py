@@ -158,6 +158,9 @@ def test_a_closed_set_takes_no_other_label_and_says_so(name: str) -> None:
     if "zsl" in model.settings:
         assert model.score(S, W).shape == (2, 12)
         return
+    stranger = create_model(name, channels=CHANNELS, vector_dim=VECTOR_DIM, **SMALL.get(name, {}))
+    with pytest.raises(ZerotagError, match="has a fixed set of labels; tell it"):
+        stranger.score(S, W)
     with pytest.raises(ZerotagError, match="3 of 12 labels are others, the first one number 10"):
         model.score(S, W)
 

@@ -91,6 +91,8 @@ class ClosedSetModel(TaggingModel):
         Raises:
             ZerotagError: a label was not trained.
         """
+        if not hasattr(self, "label_vectors"):
+            raise ZerotagError(f"{type(self).__name__} has a fixed set of labels; tell it with model.meet_labels(W)")
         # the other modes of computing lose the digits by which a vector is known again
         distance, column = torch.cdist(W, self.label_vectors, compute_mode="donot_use_mm_for_euclid_dist").min(1)
         if unknown := (distance > SAME_VECTOR).nonzero()[:, 0].tolist():
