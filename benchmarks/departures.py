@@ -14,7 +14,7 @@ from pathlib import Path
 from pocket_scenes import COLUMNS, figures, judged, row
 from zerotag.memory import keep_freed_memory
 
-RECIPE = "gbe-pocket-scenes-fast"
+RECIPE = "gbe-fast"
 START = ["data=pocket-scenes-dev", "model.options.num_groups=7", "optimiser.epochs=4"]
 TAKEN_BACK = {
     "nothing": [],

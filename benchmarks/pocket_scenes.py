@@ -19,7 +19,7 @@ from zerotag.memory import keep_freed_memory
 from zerotag.training.loop import train
 from zerotag.training.settings import load_settings
 
-RECIPES = ["gbe-pocket-scenes-fast", "fast0tag-pocket-scenes"]
+RECIPES = ["gbe-fast", "fast0tag-fast"]
 COLUMNS = ("ZSL mAP", "ZSL F1@3", "GZSL mAP", "GZSL F1@3", "pointing game")
 
 

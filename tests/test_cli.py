@@ -141,7 +141,7 @@ def test_features_are_extracted_by_command(shell: Shell, squares: Path) -> None:
 
 def test_models_and_recipes_are_listed(shell: Shell) -> None:
     _, out, _ = shell("models")
-    assert all(text in out for text in ("gbe-pocket-scenes-literal", "attention_per_cluster", "Fast zero-shot"))
+    assert all(text in out for text in ("gbe-literal", "attention_per_cluster", "Fast zero-shot"))
     _, out, _ = shell("models", "--json")
     assert list(json.loads(out)["models"]) == list_models()
 

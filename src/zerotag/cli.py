@@ -120,7 +120,7 @@ def train(
 
     The best epoch is chosen on held-out seen labels and held-out training pictures, never on test pictures.
 
-    Example: `zerotag train gbe-pocket-scenes-fast --out runs/gbe --resume`
+    Example: `zerotag train gbe-fast --out runs/gbe --resume`
     """
     from zerotag.training.loop import train as train_run
     from zerotag.training.settings import load_settings
@@ -131,6 +131,37 @@ def train(
     with progress_bars() as progress:
         run = train_run(settings, folder, resume=resume, progress=progress)
     print(run.folder)
+
+
+@app.command()
+def tune(
+    method: Annotated[str, typer.Argument(help="A model, a recipe, or a YAML file to start from.")],
+    data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
+    trials: Annotated[int, typer.Option(min=1, help="How many trainings.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/tune/<method>-<data> when left out.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the start.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search learning rate, weight decay and superposition, the same search for every method.
+
+    A trial is judged on held-out seen labels and held-out training pictures alone. Called again, it goes on where it
+    was stopped. `best.yaml` in its folder holds the settings it found, `trials.csv` all that was tried.
+
+    Example: `zerotag tune lesa pocket-scenes --trials 8`
+    """
+    from zerotag import tables
+    from zerotag.harness.methods import method_settings
+    from zerotag.harness.tuning import tune as search
+
+    settings = method_settings(method, data, change or [])
+    folder = out or Path("runs") / "tune" / f"{Path(method).stem}-{Path(data).name}"
+    with progress_bars() as progress:
+        found = search(settings, folder, num_trials=trials, progress=progress)
+    if as_json:
+        print(json.dumps(found.trials, indent=1))
+    else:
+        Console().print(tables.trials(found.trials))
+    print(folder / "best.yaml")
 
 
 @app.command("eval")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -38,6 +39,19 @@ def figures(evaluation: Evaluation) -> Table:
             f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
             f"(chance {100 * game.chance:.1f})"
         )
+    return table
+
+
+def trials(rows: Sequence[dict[str, Any]]) -> Table:
+    """One row a trial of a search, the best one marked."""
+    best = max((row["score"] for row in rows if row["score"] is not None), default=None)
+    table = Table(caption="score: mAP in percent of held-out labels on held-out training pictures")
+    for heading in rows[0]:
+        table.add_column(heading, justify="right" if heading != "failure" else "left")
+    for row in rows:
+        score = "–" if row["score"] is None else f"{100 * row['score']:.2f}"
+        cells = [score if name == "score" else escape(str(value)) for name, value in row.items()]
+        table.add_row(*cells, style="green" if row["score"] == best else None)
     return table
 
 

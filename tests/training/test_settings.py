@@ -77,7 +77,7 @@ def test_a_change_that_makes_no_sense_is_named(tmp_path: Path, change: str, mess
 
 
 def test_a_missing_file_is_named_with_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(ZerotagError, match=r"there is no settings file .*gbe-pocket-scenes-fast"):
+    with pytest.raises(ZerotagError, match=r"there is no settings file .*gbe-fast"):
         load_settings(tmp_path / "none.yaml")
 
 
@@ -96,4 +96,4 @@ def test_a_known_name_is_no_path_even_beside_a_folder_of_that_name(
 ) -> None:
     (tmp_path / "pocket-scenes").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load_settings("gbe-pocket-scenes-fast").data == "pocket-scenes"
+    assert load_settings("gbe-fast").data == "pocket-scenes"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim import Adam, AdamW, Optimizer, RMSprop
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from zerotag.errors import ZerotagError
 from zerotag.metrics import average_precision
@@ -45,7 +46,7 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     """Train a model and write the run to ``folder``; the weights of the best epoch are in ``model.safetensors``.
 
     The best epoch is the one that ranks held-out seen labels best on held-out training pictures; test pictures and
-    unseen labels are never looked at. With nothing held out the last epoch is kept.
+    unseen labels are never looked at. With no pictures held out the last epoch is kept.
 
     Args:
         settings: what to train, and how.
@@ -156,24 +157,41 @@ def _end_epoch(
 
 
 def held_out_map(network: Network, held_out: Examples) -> float:
-    """Mean average precision of labels that were not trained on, over pictures that were not trained on."""
+    """Mean average precision over pictures that were not trained on, of labels that were not, where some are held out."""
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
     return float(np.nanmean(average_precision(scores, held_out.positives)))
 
 
 def _optimiser(settings: OptimiserSettings, network: Network) -> Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.name == "rmsprop":
+        return RMSprop(network.parameters(), lr=rate, weight_decay=decay, momentum=settings.momentum)
     kind = {"adam": Adam, "adamw": AdamW}[settings.name]
-    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    return kind(network.parameters(), lr=rate, weight_decay=decay, fused=True)
 
 
 def _schedule(settings: OptimiserSettings, optimiser: Optimizer, steps_per_epoch: int) -> LRScheduler:
+    total = steps_per_epoch * settings.epochs
     if settings.schedule == "one_cycle":
-        total = steps_per_epoch * settings.epochs + 1
-        return OneCycleLR(optimiser, settings.learning_rate, total_steps=total)
+        return OneCycleLR(optimiser, settings.learning_rate, total_steps=total + 1, pct_start=settings.warm_up)
+    if settings.schedule == "cosine":
+        return LambdaLR(optimiser, _warm_cosine(settings, total))
     if settings.schedule == "steps":
         return MultiStepLR(optimiser, [epoch * steps_per_epoch for epoch in settings.milestones])
     return ConstantLR(optimiser, factor=1.0)
+
+
+def _warm_cosine(settings: OptimiserSettings, total: int) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: up in a line, then down half a cosine to ``last_learning_rate``."""
+    warm, last = settings.warm_up * total, settings.last_learning_rate / settings.learning_rate
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return last + (1 - last) * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
+
+    return factor
 
 
 def _write_log(run: Run, lines: list[dict[str, Any]]) -> None:

@@ -70,7 +70,8 @@ def prepare(
         backbone=backbone.record(),
         vectors=vectors.to_dict(),
     )
-    held_out = examples(held_rows, held_labels) if len(held_rows) and len(held_labels) else None
+    judged = held_labels if len(held_labels) else fit_labels
+    held_out = examples(held_rows, judged) if len(held_rows) else None
     return run, network, examples(fit_rows, fit_labels), held_out
 
 

@@ -70,16 +70,21 @@ class ModelSettings(Section):
 
 
 class OptimiserSettings(Section):
-    """Optimiser and learning-rate schedule; ``milestones`` are the epochs after which "steps" divides by ten.
+    """Optimiser and learning-rate schedule.
 
-    ``superpose`` is the share of training pictures that are laid over another one of their batch: the maximum of both
+    ``milestones`` are the epochs after which "steps" divides by ten. ``warm_up`` is the share of the steps in which
+    "one_cycle" and "cosine" come to ``learning_rate``; the latter ends at ``last_learning_rate``. ``momentum`` is that
+    of "rmsprop". ``superpose`` is the share of training pictures that are laid over another one of their batch: the maximum of both
     their feature maps, the labels of both.
     """
 
-    name: Literal["adam", "adamw"] = "adamw"
+    name: Literal["adam", "adamw", "rmsprop"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    schedule: Literal["constant", "one_cycle", "steps"] = "one_cycle"
+    momentum: Fraction = 0.9
+    schedule: Literal["constant", "cosine", "one_cycle", "steps"] = "one_cycle"
+    warm_up: Fraction = 0.3
+    last_learning_rate: Annotated[float, Field(ge=0)] = 0.0
     milestones: list[Count] = []
     epochs: Count = 10
     batch_size: Count = 32
@@ -87,7 +92,11 @@ class OptimiserSettings(Section):
 
 
 class SelectionSettings(Section):
-    """What is held out of training to choose the best epoch; without held-out labels the last epoch is kept."""
+    """What is held out of training to choose the best epoch by.
+
+    Held-out pictures are judged on the held-out labels, or on all seen ones where none is held out; without held-out
+    pictures the last epoch is kept.
+    """
 
     held_out_labels: Fraction = 0.1
     held_out_pictures: Fraction = 0.1
