@@ -164,6 +164,57 @@ def tune(
     print(folder / "best.yaml")
 
 
+@app.command()
+def bench(
+    data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Models, recipes or YAML files, separated by commas; all models when left out."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each method.")] = 5,
+    setting: Annotated[str, typer.Option(help="Any of zsl, gzsl and multilabel, separated by commas.")] = (
+        "zsl,gzsl,multilabel"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/bench/<data> when left out.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; one a core when left out.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all methods.")] = None,
+) -> None:
+    """Train and judge methods side by side: the same features, labels, protocol and seeds for all.
+
+    Runs that are there are not made again, so a bench that was stopped goes on. A run that fails has its reason in its
+    row. Writes `bench.html`, `bench.md` and `results.parquet`.
+
+    Example: `zerotag bench pocket-scenes --methods gbe,lesa,fast0tag --seeds 3 --setting zsl,gzsl`
+    """
+    from zerotag.harness.bench import bench as run_bench
+    from zerotag.harness.jobs import default_methods
+    from zerotag.reporting.bench_page import write_bench
+
+    folder = out or Path("runs") / "bench" / Path(data).name
+    chosen = methods.split(",") if methods else default_methods()
+    with progress_bars() as progress:
+        rows = run_bench(
+            data,
+            chosen,
+            folder,
+            num_seeds=seeds,
+            settings=setting.split(","),
+            num_workers=workers,
+            changes=change or [],
+            progress=progress,
+        )
+    named = f" --methods {methods}" if methods else ""
+    changed = "".join(f" --set {one}" for one in change or [])
+    markdown, page = write_bench(
+        rows, folder, f"zerotag bench {data}{named} --seeds {seeds} --setting {setting}{changed}"
+    )
+    print(markdown.read_text())
+    print(page)
+    for row in rows:
+        if row.failure:
+            notes.print(f"failed: {row.job.folder}: {row.failure}", highlight=False, markup=False)
+
+
 @app.command("eval")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],

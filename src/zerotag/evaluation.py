@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,10 +45,20 @@ class PointingGame:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that was found about a run; ``pointing_game`` where the data have boxes and the model has heat maps."""
+    """All that was found about a run.
+
+    Attributes:
+        reports: figures by setting.
+        pointing_game: where the data have boxes and the model has heat maps.
+        num_parameters: how many numbers the model learns; a frozen backbone's are not among them.
+        ms_per_image: milliseconds from feature maps to the scores of all labels, in batches; from pixels where the
+            backbone is trained too.
+    """
 
     reports: dict[str, Report]
     pointing_game: PointingGame | None
+    num_parameters: int
+    ms_per_image: float
 
     @property
     def protocol(self) -> str:
@@ -57,11 +68,21 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         game = None if self.pointing_game is None else asdict(self.pointing_game)
-        return {"settings": {s: r.to_dict() for s, r in self.reports.items()}, "pointing_game": game}
+        return {
+            "settings": {s: r.to_dict() for s, r in self.reports.items()},
+            "pointing_game": game,
+            "num_parameters": self.num_parameters,
+            "ms_per_image": self.ms_per_image,
+        }
 
 
 def evaluate_run(
-    folder: Path, settings: Sequence[str] = ("zsl", "gzsl"), *, ks: Sequence[int] = (3, 5), progress: Progress = silent
+    folder: Path,
+    settings: Sequence[str] = ("zsl", "gzsl"),
+    *,
+    ks: Sequence[int] = (3, 5),
+    scores_file: Path | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """A run's figures on the test pictures by setting; also written to ``results.json`` in the run.
 
@@ -69,6 +90,7 @@ def evaluate_run(
         folder: of the run.
         settings: "zsl", "gzsl" or "multilabel".
         ks: how many of a picture's best labels are counted.
+        scores_file: where the scores go as a NumPy array [N, C], the test pictures by all labels, seen then unseen.
         progress: told of each step.
 
     Raises:
@@ -87,11 +109,17 @@ def evaluate_run(
     test = dataset.rows(TEST)
     if not len(test):
         raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
+    began = time.perf_counter()
     scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
+    ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
+    if scores_file is not None:
+        np.save(scores_file, scores)
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
     evaluation = Evaluation(
         {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},
         play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
+        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        ms_per_image=ms_per_image,
     )
     _keep(folder / "results.json", evaluation)
     return evaluation

@@ -19,7 +19,7 @@ from zerotag.models import create_model
 from zerotag.progress import Progress
 from zerotag.training.checkpoint import load_tensors, load_weights
 from zerotag.training.network import Inputs, Network, Pixels, default_device
-from zerotag.training.run import Run, load_run
+from zerotag.training.run import Run, current_versions, load_run
 from zerotag.training.settings import Settings
 from zerotag.vectors import VectorReport, label_vectors
 
@@ -69,6 +69,7 @@ def prepare(
         held_out_labels=tuple(labels.seen[i] for i in held_labels),
         backbone=backbone.record(),
         vectors=vectors.to_dict(),
+        versions=current_versions(settings.model.name),
     )
     judged = held_labels if len(held_labels) else fit_labels
     held_out = examples(held_rows, judged) if len(held_rows) else None

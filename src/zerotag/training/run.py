@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zerotag import losses
 from zerotag.errors import ZerotagError
 from zerotag.labels import LabelSet
+from zerotag.models import MODELS, layers
 from zerotag.storage import write_atomically
 from zerotag.training.settings import Settings, validate_settings
 
@@ -30,7 +34,7 @@ class Run:
         held_out_labels: seen labels kept from training to choose the best epoch by.
         backbone: name, weights, preprocessing and channels of the backbone.
         vectors: where the label vectors came from.
-        versions: of Python and the packages that the figures depend on.
+        versions: of Python, of the packages and of the source that the figures depend on.
     """
 
     folder: Path
@@ -39,7 +43,7 @@ class Run:
     held_out_labels: tuple[str, ...]
     backbone: dict[str, Any]
     vectors: dict[str, Any]
-    versions: dict[str, str] = field(default_factory=lambda: package_versions())
+    versions: dict[str, str]
 
     @property
     def checkpoint(self) -> Path:
@@ -100,8 +104,17 @@ def load_run(folder: Path) -> Run:
         raise ZerotagError(f"{file} is damaged ({error!r}); train the run again") from error
 
 
-def package_versions() -> dict[str, str]:
-    """Versions that a run's figures depend on."""
-    return {"python": platform.python_version()} | {
-        package: version(package) for package in ("zerotag", "torch", "timm", "numpy")
-    }
+def current_versions(model: str) -> dict[str, str]:
+    """Versions that the figures of a model depend on, the digest of its source and of what trains it among them."""
+    packages = {package: version(package) for package in ("zerotag", "torch", "timm", "numpy")}
+    return {"python": platform.python_version()} | packages | {"source": _source_digest(model)}
+
+
+def _source_digest(model: str) -> str:
+    here = Path(__file__).parent
+    classes = [kind for kind in MODELS[model].__mro__ if kind.__module__.startswith("zerotag")]
+    files = {Path(inspect.getfile(kind)) for kind in classes} | {Path(inspect.getfile(module)) for module in (layers, losses)}
+    digest = hashlib.sha256()
+    for file in sorted({*files, *here.glob("*.py")}):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

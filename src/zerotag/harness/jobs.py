@@ -1,0 +1,107 @@
+"""What a bench consists of: one training for each method, seed and label split, each in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.harness.methods import FAST, list_methods, method_settings
+from zerotag.labels import SETTINGS
+from zerotag.models import MODELS, list_models
+from zerotag.training.run import current_versions, load_run
+from zerotag.training.settings import Settings, list_recipes
+
+LITERAL = "gbe-literal"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its judgement.
+
+    Attributes:
+        method: its name in the tables.
+        settings: of the run; the seed is among them.
+        judged: settings that the run is judged in: "zsl" and "gzsl", or "multilabel", which needs all labels seen.
+        folder: of the run.
+    """
+
+    method: str
+    settings: Settings
+    judged: tuple[str, ...]
+    folder: Path
+
+    @property
+    def outcome_file(self) -> Path:
+        """Where the outcome is kept; it is there when all went well."""
+        return self.folder / "outcome.json"
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What came of it, or None where it has not been done yet."""
+        return json.loads(self.outcome_file.read_text()) if self.outcome_file.exists() else None
+
+
+def default_methods() -> list[str]:
+    """Every model that has a fast recipe, GBE first, and after it GBE as the paper has it."""
+    fast = [model for model in list_models() if f"{model}{FAST}.yaml" in list_recipes()]
+    return ["gbe", LITERAL, *(model for model in fast if model != "gbe")]
+
+
+def plan(
+    data: str,
+    methods: Sequence[str],
+    *,
+    num_seeds: int,
+    settings: Sequence[str],
+    folder: Path,
+    changes: Sequence[str] = (),
+) -> list[Job]:
+    """The jobs of a bench; a method that cannot do a setting has no job for it.
+
+    Raises:
+        ZerotagError: an unknown method or setting, nothing that can be done, or ``folder`` holds runs of the same
+            names that came from other settings or versions.
+    """
+    for setting in settings:
+        if setting not in SETTINGS:
+            raise UnknownNameError("setting", setting, list(SETTINGS))
+    for method in methods:
+        if not method.endswith((".yaml", ".yml")) and method not in list_methods():
+            raise UnknownNameError("method", method, list_methods())
+    zero_shot = tuple(s for s in settings if s != "multilabel")
+    splits = [("zeroshot", zero_shot, []), ("multilabel", ("multilabel",), ["labels.unseen_fraction=0"])]
+    jobs = []
+    for seed in range(num_seeds):
+        for method in methods:
+            for name, judged, change in splits:
+                chosen = method_settings(method, data, [*changes, *change, f"seed={seed}"])
+                possible = tuple(s for s in judged if s in settings and s in MODELS[chosen.model.name].settings)
+                if possible:
+                    row = Path(method).stem
+                    jobs.append(Job(row, chosen, possible, folder / f"{row}-{name}-seed{seed}"))
+    if not jobs:
+        raise ZerotagError(
+            f"none of {', '.join(methods)} can do {' or '.join(settings)}: methods with fixed labels can do "
+            "'multilabel' alone"
+        )
+    if stale := [f"{job.folder} ({why})" for job in jobs if (why := _why_stale(job))]:
+        raise ZerotagError(
+            f"{len(stale)} runs were made by other settings or versions and cannot stand beside new ones: "
+            f"{'; '.join(stale[:3])}{'; …' if len(stale) > 3 else ''}; delete them, or choose another --out"
+        )
+    return jobs
+
+
+def _why_stale(job: Job) -> str:
+    if not (job.folder / "run.json").exists():
+        return ""
+    run = load_run(job.folder)
+    old, new = run.settings.model_dump(), job.settings.model_dump()
+    versions = current_versions(job.settings.model.name)
+    return ", ".join(
+        [name for name in new if new[name] != old[name]]
+        + [name for name in versions if versions[name] != run.versions.get(name)]
+    )
