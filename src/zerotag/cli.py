@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -187,7 +188,7 @@ def bench(
     Example: `zerotag bench pocket-scenes --methods gbe,lesa,fast0tag --seeds 3 --setting zsl,gzsl`
     """
     from zerotag.harness.bench import bench as run_bench
-    from zerotag.harness.jobs import default_methods
+    from zerotag.harness.jobs import Variant, default_methods
     from zerotag.reporting.bench_page import write_bench
 
     folder = out or Path("runs") / "bench" / Path(data).name
@@ -195,7 +196,7 @@ def bench(
     with progress_bars() as progress:
         rows = run_bench(
             data,
-            chosen,
+            [Variant.named(method) for method in chosen],
             folder,
             num_seeds=seeds,
             settings=setting.split(","),
@@ -213,6 +214,54 @@ def bench(
     for row in rows:
         if row.failure:
             notes.print(f"failed: {row.job.folder}: {row.failure}", highlight=False, markup=False)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="ablation, groups, lambda, projection, attention, qualitative or table4")],
+    data: Annotated[str, typer.Option(help="A pocket data set's name, or a folder of pictures with labels.")] = (
+        "pocket-scenes"
+    ),
+    method: Annotated[str, typer.Option(help="What is studied: a model, a recipe, or a YAML file.")] = "gbe",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each training.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/study/<data> when left out.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of its trainings, such as that of a bench; <out>/runs when left out.")
+    ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all trainings.")] = None,
+) -> None:
+    """Make an experiment of the paper anew: numbers as CSV and JSON, a figure as PNG and PDF.
+
+    Trainings that are there are not made again.
+
+    Example: `zerotag study groups --data pocket-scenes --seeds 3`
+    """
+    from zerotag.studies import Request, run_study
+
+    folder = out or Path("runs") / "study" / Path(data).name
+    with progress_bars() as progress:
+        request = Request(data, method, folder, runs or folder / "runs", seeds, tuple(change or []), progress)
+        files = run_study(name, request)
+    print(*files, sep="\n")
+
+
+@app.command()
+def published(
+    data: Annotated[str | None, typer.Option(help="nus-wide or open-images-v4; both when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show figures that papers printed, and mark the rows that cannot be what they say.
+
+    Example: `zerotag published --data nus-wide`
+    """
+    from zerotag import tables
+    from zerotag.published import doubts, implied_q, published_numbers
+
+    rows = published_numbers(data)
+    if as_json:
+        print(json.dumps([asdict(row) | {"q": implied_q(row), "doubts": doubts(row, rows)} for row in rows], indent=1))
+        return
+    Console().print(*tables.published(rows), tables.Q_EXPLAINED, sep="\n")
 
 
 @app.command("eval")

@@ -8,7 +8,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 # parameters of mallopt, from glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -37,7 +36,7 @@ class PeakMemory:
 
     num_bytes: int | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> PeakMemory:
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
         self._watch.start()

@@ -10,7 +10,13 @@ from rich.table import Table
 
 from zerotag.doctor import Finding
 from zerotag.evaluation import Evaluation
+from zerotag.published import Published, doubts, implied_q
 from zerotag.tagging.folder import TaggedFolder
+
+Q_EXPLAINED = (
+    "Q = K·P/R is the mean number of right labels of a picture: it belongs to the pictures and labels alone, so it is "
+    "the same for every K and every method. Where it changes, the figures were not counted on the same pictures."
+)
 
 
 def figures(evaluation: Evaluation) -> Table:
@@ -53,6 +59,36 @@ def trials(rows: Sequence[dict[str, Any]]) -> Table:
         cells = [score if name == "score" else escape(str(value)) for name, value in row.items()]
         table.add_row(*cells, style="green" if row["score"] == best else None)
     return table
+
+
+def published(rows: Sequence[Published]) -> list[Table]:
+    """A table for each data set, setting and source; rows in doubt carry a mark, and below stands why."""
+    tables = []
+    for group in dict.fromkeys((row.data, row.setting, row.at_k != ()) for row in rows):
+        data, setting, in_depth = group
+        own = [row for row in rows if (row.data, row.setting, row.at_k != ()) == group]
+        sources = ", ".join(dict.fromkeys(row.source for row in own)) if in_depth else "mAP alone, each paper's own"
+        table = Table(title=f"{data}, {setting}: {sources}")
+        ks = [at.k for at in own[0].at_k]
+        table.add_column("method")
+        for heading in [*(f"{name}@{k}" for k in ks for name in ("P", "R", "F1")), "mAP", *(["Q"] if in_depth else [])]:
+            table.add_column(heading, justify="right")
+        table.add_column("backbone")
+        table.add_column("protocol")
+        reasons = []
+        for row in own:
+            doubtful = doubts(row, rows)
+            if doubtful:
+                reasons.append(f"{row.method}: {'; '.join(doubtful)}")
+            values = [value for at in row.at_k for value in (at.precision, at.recall, at.f1)]
+            cells = ["–" if v is None else f"{v:.1f}" for v in (*values, row.mean_average_precision)]
+            name = f"{row.method} {'(!)' if doubtful else ''}".strip()
+            table.add_row(name, *cells, *([implied_q(row)] if in_depth else []), row.backbone, row.protocol or "?")
+        if reasons:
+            table.caption = "(!) " + "\n(!) ".join(reasons)
+            table.caption_justify = "left"
+        tables.append(table)
+    return tables
 
 
 def tagged_pictures(tagged: TaggedFolder) -> Table:

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from zerotag.datasets import load_dataset
-from zerotag.errors import MissingPackageError, ZerotagError
-from zerotag.harness.jobs import Job, plan
+from zerotag.harness.jobs import Job, Variant, plan
 from zerotag.labels import split_labels
 from zerotag.progress import Progress, silent
 from zerotag.training.prepare import backbone_for, inputs_for, vectors_for
-from zerotag.training.run import current_versions
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -35,7 +33,7 @@ class Row:
 
 def bench(
     data: str,
-    methods: Sequence[str],
+    variants: Sequence[Variant],
     folder: Path,
     *,
     num_seeds: int = 5,
@@ -47,13 +45,12 @@ def bench(
     """Train and judge methods; a job that fails has its reason in its row, and the others go on.
 
     Feature maps and label vectors are made first; then jobs run in worker processes with a share of the cores each.
-    Memory: that of the largest jobs side by side, about 1.5 GB each for the recipes that come along. All figures go
-    to ``results.parquet`` in ``folder`` as well.
+    Memory: that of the largest jobs side by side, about 1.5 GB each for the recipes that come along.
 
     Args:
         data: name or folder of a data set.
-        methods: names of models or recipes, or settings files.
-        folder: where runs and results go.
+        variants: methods, and what is changed in each.
+        folder: where the runs go.
         num_seeds: seeds 0, 1, ...
         settings: "zsl", "gzsl" and "multilabel".
         num_workers: as many jobs at a time; one for each core when left out.
@@ -61,17 +58,13 @@ def bench(
         progress: told of each step.
 
     Raises:
-        MissingPackageError: pyarrow is not installed.
         ZerotagError: see :func:`zerotag.harness.jobs.plan`.
     """
-    _need_pyarrow()
-    jobs = plan(data, methods, num_seeds=num_seeds, settings=settings, folder=folder, changes=changes)
+    jobs = plan(data, variants, num_seeds=num_seeds, settings=settings, folder=folder, changes=changes)
     _prepare_inputs(jobs, progress)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(num_workers or cores, len(jobs))
-    rows = _run_all(jobs, workers, max(1, cores // workers), progress)
-    write_parquet(rows, folder / "results.parquet")
-    return rows
+    return _run_all(jobs, workers, max(1, cores // workers), progress)
 
 
 def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
@@ -83,7 +76,7 @@ def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
         if chosen.backbone.model_dump_json() not in done and not chosen.backbone.train:
             inputs_for(chosen, dataset, backbone_for(chosen), progress)
         if chosen.vectors.model_dump_json() not in done:
-            vectors_for(chosen, split_labels(dataset.labels, unseen_fraction=0, seed=0))
+            vectors_for(chosen, split_labels(dataset.labels, unseen_fraction=0.0, seed=0))
         done |= {chosen.backbone.model_dump_json(), chosen.vectors.model_dump_json()}
 
 
@@ -140,56 +133,3 @@ def _in_a_process(job: Job, threads: int) -> Row:
     if code < 0:
         return Row(job, None, f"killed by {signal.Signals(-code).name}; perhaps memory ran out")
     return Row(job, None, (log.read_text().splitlines() or ["no reason given"])[-1])
-
-
-def _need_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("pyarrow", "research", "zerotag bench") from error
-
-
-def write_parquet(rows: Sequence[Row], file: Path) -> None:
-    """One row for each method, seed and setting; a job that failed has its reason and no figures."""
-    import pyarrow
-    from pyarrow import parquet
-
-    table = []
-    for row in rows:
-        settings = row.job.settings
-        about = {
-            "method": row.job.method,
-            "model": settings.model.name,
-            "data": settings.data,
-            "seed": settings.seed,
-            "settings": settings.model_dump_json(),
-            "versions": json.dumps(current_versions(settings.model.name)),
-            "failure": row.failure or None,
-        }
-        table += [about | {"setting": name} | _figures(row.outcome, name) for name in row.job.judged]
-    names = list(dict.fromkeys(name for row in table for name in row))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(pyarrow.table({name: [row.get(name) for row in table] for name in names}), file)
-
-
-def _figures(outcome: dict[str, Any] | None, setting: str) -> dict[str, Any]:
-    if outcome is None:
-        return {}
-    report = outcome["settings"][setting]
-    game = outcome["pointing_game"] or {}
-    at_k = {f"{name}_at_{k}": value for k, figures in report["at_k"].items() for name, value in figures.items()}
-    return {
-        "protocol": report["protocol"],
-        "mean_average_precision": report["mean_average_precision"],
-        "chance_mean_average_precision": report["chance"]["mean_average_precision"],
-        **at_k,
-        "positives_per_image": report["positives_per_image"],
-        "num_images": report["num_images"],
-        "num_labels": report["num_labels"],
-        "pointing_game": game.get("accuracy"),
-        "pointing_game_chance": game.get("chance"),
-        "num_parameters": outcome["num_parameters"],
-        "train_seconds": outcome["train_seconds"],
-        "ms_per_image": outcome["ms_per_image"],
-        "peak_memory_bytes": outcome["peak_memory_bytes"],
-    }

@@ -120,7 +120,7 @@ def paired_lead(
     num_seeds, num_resamples = differences.shape
     seeds = random.integers(0, num_seeds, (NUM_DRAWS, num_seeds))
     resamples = random.integers(0, num_resamples, (NUM_DRAWS, num_seeds))
-    low, high = np.quantile(differences[seeds, resamples].mean(1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.nanquantile(differences[seeds, resamples].mean(1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float((ours - other).mean()), float(low), float(high))
 
 
@@ -128,9 +128,7 @@ def _lead(reference: Sequence[Row], rows: Sequence[Row], setting: str) -> Interv
     by_seed = [{r.job.settings.seed: r.outcome for r in of if r.outcome is not None} for of in (reference, rows)]
     if not (seeds := sorted(by_seed[0].keys() & by_seed[1].keys())):
         return None
-    means = [
-        np.array([of[seed]["settings"][setting]["mean_average_precision"] for seed in seeds]) for of in by_seed
-    ]
+    means = [np.array([of[seed]["settings"][setting]["mean_average_precision"] for seed in seeds]) for of in by_seed]
     resamples = [np.array([of[seed]["resampled_map"][setting] for seed in seeds]) for of in by_seed]
     return paired_lead(means[0], means[1], resamples[0], resamples[1])
 

@@ -9,13 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from zerotag.errors import UnknownNameError, ZerotagError
-from zerotag.harness.methods import FAST, list_methods, method_settings
+from zerotag.harness.methods import FAST, method_settings
 from zerotag.labels import SETTINGS
 from zerotag.models import MODELS, list_models
 from zerotag.training.run import current_versions, load_run
 from zerotag.training.settings import Settings, list_recipes
 
 LITERAL = "gbe-literal"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table: a method, with changes where there are some.
+
+    Attributes:
+        name: in the tables; runs are called after it.
+        method: what :func:`zerotag.harness.methods.method_settings` takes.
+        changes: settings ``a.b=c`` of this row alone.
+    """
+
+    name: str
+    method: str
+    changes: tuple[str, ...] = ()
+
+    @classmethod
+    def named(cls, method: str) -> Variant:
+        """A method as it is."""
+        return cls(Path(method).stem, method)
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ def default_methods() -> list[str]:
 
 def plan(
     data: str,
-    methods: Sequence[str],
+    variants: Sequence[Variant],
     *,
     num_seeds: int,
     settings: Sequence[str],
@@ -68,24 +88,21 @@ def plan(
     for setting in settings:
         if setting not in SETTINGS:
             raise UnknownNameError("setting", setting, list(SETTINGS))
-    for method in methods:
-        if not method.endswith((".yaml", ".yml")) and method not in list_methods():
-            raise UnknownNameError("method", method, list_methods())
     zero_shot = tuple(s for s in settings if s != "multilabel")
     splits = [("zeroshot", zero_shot, []), ("multilabel", ("multilabel",), ["labels.unseen_fraction=0"])]
     jobs = []
     for seed in range(num_seeds):
-        for method in methods:
+        for variant in variants:
             for name, judged, change in splits:
-                chosen = method_settings(method, data, [*changes, *change, f"seed={seed}"])
+                chosen = method_settings(variant.method, data, [*variant.changes, *changes, *change, f"seed={seed}"])
                 possible = tuple(s for s in judged if s in settings and s in MODELS[chosen.model.name].settings)
                 if possible:
-                    row = Path(method).stem
-                    jobs.append(Job(row, chosen, possible, folder / f"{row}-{name}-seed{seed}"))
+                    run = folder / f"{variant.name}-{name}-seed{seed}"
+                    jobs.append(Job(variant.name, chosen, possible, run))
     if not jobs:
         raise ZerotagError(
-            f"none of {', '.join(methods)} can do {' or '.join(settings)}: methods with fixed labels can do "
-            "'multilabel' alone"
+            f"none of {', '.join(variant.name for variant in variants)} can do {' or '.join(settings)}: "
+            "methods with fixed labels can do 'multilabel' alone"
         )
     if stale := [f"{job.folder} ({why})" for job in jobs if (why := _why_stale(job))]:
         raise ZerotagError(

@@ -21,6 +21,7 @@ from zerotag.training.settings import Settings, validate_settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
 
 LEARNING_RATES = (1e-4, 3e-2)
@@ -39,9 +40,7 @@ class Found:
     trials: list[dict[str, Any]]
 
 
-def tune(
-    settings: Settings, folder: Path, *, num_trials: int = 8, progress: Progress = silent
-) -> Found:
+def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Progress = silent) -> Found:
     """Search learning rate, weight decay and superposition; the first trial takes them as ``settings`` has them.
 
     A trial trains to the end on 80 % of the seen labels and 90 % of the training pictures; its score is the mean
@@ -80,19 +79,25 @@ def tune(
 def _study(settings: Settings, folder: Path) -> Study:
     try:
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
     except ImportError as error:
         raise MissingPackageError("optuna", "research", "zerotag tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    study = optuna.create_study(storage=storage, study_name="zerotag", direction="maximize", load_if_exists=True)
+    study = optuna.create_study(
+        storage=_storage(folder), study_name="zerotag", direction="maximize", load_if_exists=True
+    )
     start = json.dumps(settings.model_dump(), sort_keys=True)
     if study.user_attrs.setdefault("start", start) != start:
         raise ZerotagError(f"{folder} holds a search that began from other settings; choose another --out")
     study.set_user_attr("start", start)
     return study
+
+
+def _storage(folder: Path) -> JournalStorage:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
 
 
 def _run_trial(study: Study, settings: Settings, folder: Path, progress: Progress) -> None:

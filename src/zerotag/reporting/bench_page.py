@@ -14,6 +14,7 @@ import yaml
 
 from zerotag.harness.bench import Row
 from zerotag.harness.comparison import REFERENCE, Interval, Summary, summarise
+from zerotag.harness.results import write_parquet
 from zerotag.labels import SETTINGS
 from zerotag.storage import write_atomically
 from zerotag.training.run import current_versions
@@ -35,13 +36,14 @@ class Verdict:
 
 
 def write_bench(rows: Sequence[Row], folder: Path, command: str) -> tuple[Path, Path]:
-    """Write ``bench.md`` and ``bench.html``.
+    """Write ``bench.md``, ``bench.html`` and ``results.parquet``, and return the first two.
 
     Args:
         rows: all jobs of the bench.
         folder: where to.
         command: what the reader may type to get the same.
     """
+    write_parquet(rows, folder / "results.parquet")
     tables = {setting: summarise(rows, setting) for setting in SETTINGS if _asked(rows, setting)}
     context = {
         "tables": tables,

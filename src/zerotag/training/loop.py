@@ -157,7 +157,7 @@ def _end_epoch(
 
 
 def held_out_map(network: Network, held_out: Examples) -> float:
-    """Mean average precision over pictures that were not trained on, of labels that were not, where some are held out."""
+    """Mean average precision over held-out pictures, of held-out labels, or of all seen ones where none is held out."""
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
     return float(np.nanmean(average_precision(scores, held_out.positives)))

@@ -113,7 +113,9 @@ def current_versions(model: str) -> dict[str, str]:
 def _source_digest(model: str) -> str:
     here = Path(__file__).parent
     classes = [kind for kind in MODELS[model].__mro__ if kind.__module__.startswith("zerotag")]
-    files = {Path(inspect.getfile(kind)) for kind in classes} | {Path(inspect.getfile(module)) for module in (layers, losses)}
+    files = {Path(inspect.getfile(kind)) for kind in classes} | {
+        Path(inspect.getfile(module)) for module in (layers, losses)
+    }
     digest = hashlib.sha256()
     for file in sorted({*files, *here.glob("*.py")}):
         digest.update(file.read_bytes())

@@ -74,8 +74,8 @@ class OptimiserSettings(Section):
 
     ``milestones`` are the epochs after which "steps" divides by ten. ``warm_up`` is the share of the steps in which
     "one_cycle" and "cosine" come to ``learning_rate``; the latter ends at ``last_learning_rate``. ``momentum`` is that
-    of "rmsprop". ``superpose`` is the share of training pictures that are laid over another one of their batch: the maximum of both
-    their feature maps, the labels of both.
+    of "rmsprop". ``superpose`` is the share of training pictures that are laid over another one of their batch: the
+    maximum of both their feature maps, the labels of both.
     """
 
     name: Literal["adam", "adamw", "rmsprop"] = "adamw"

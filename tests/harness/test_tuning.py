@@ -1,0 +1,95 @@
+"""The search: what it judges by, that it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from zerotag.errors import ZerotagError
+from zerotag.harness import tuning
+from zerotag.harness.tuning import tune
+from zerotag.training.run import load_run
+from zerotag.training.settings import Settings, load_settings, validate_settings
+
+
+def start(toy_settings: dict[str, Any], **model: Any) -> Settings:
+    tree = copy.deepcopy(toy_settings)
+    tree["optimiser"]["epochs"] = 1
+    tree["selection"] = {"held_out_labels": 0.0, "held_out_pictures": 0.0}
+    if model:
+        tree["model"] = model
+    return validate_settings(tree, "the test")
+
+
+def test_the_best_trial_becomes_settings_to_train_with(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = start(toy_settings)
+    found = tune(settings, tmp_path, num_trials=3)
+    assert len(found.trials) == 3
+    assert found.trials[0] | {"learning_rate": 1e-3, "weight_decay": 0.01, "superpose": 0.0} == found.trials[0]
+    assert found.score == max(row["score"] for row in found.trials)
+    best = load_settings(tmp_path / "best.yaml")
+    assert best == found.settings and best.selection == settings.selection
+    assert (tmp_path / "trials.csv").read_text().count("\n") == 4
+
+    run = load_run(tmp_path / "trial-0")
+    assert len(run.held_out_labels) == 2, "a fifth of the eight seen labels"
+    assert run.log()[-1]["held_out_map"] == found.trials[0]["score"]
+
+
+def test_a_search_goes_on_and_comes_to_the_same(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = start(toy_settings)
+    whole = tune(settings, tmp_path / "whole", num_trials=3)
+    tune(settings, tmp_path / "parts", num_trials=1)
+    parts = tune(settings, tmp_path / "parts", num_trials=3)
+    same = [[{k: v for k, v in row.items() if k != "seconds"} for row in found.trials] for found in (whole, parts)]
+    assert same[0] == same[1]
+
+
+def test_a_trial_that_was_killed_is_tried_again(
+    toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    settings = start(toy_settings)
+    monkeypatch.setattr(tuning, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tune(settings, tmp_path, num_trials=2)
+    monkeypatch.undo()
+    found = tune(settings, tmp_path, num_trials=2)
+    assert found.trials[0]["learning_rate"] == 1e-3 and len(found.trials) == 2
+
+
+def test_a_method_with_fixed_labels_is_judged_on_all_of_them(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    found = tune(start(toy_settings, name="logistic"), tmp_path, num_trials=1)
+    run = load_run(tmp_path / "trial-0")
+    assert found.score > 0 and not run.held_out_labels and not run.labels.unseen
+
+
+def test_a_trial_that_fails_is_a_row_with_its_reason(
+    toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = tuning.train
+
+    def fails_at_first(settings: Settings, folder: Path, **named: Any) -> Any:
+        if folder.name == "trial-0":
+            raise ZerotagError("the loss is no longer a number")
+        return train(settings, folder, **named)
+
+    monkeypatch.setattr(tuning, "train", fails_at_first)
+    found = tune(start(toy_settings), tmp_path, num_trials=2)
+    assert found.trials[0]["score"] is None and "no longer a number" in found.trials[0]["failure"]
+    assert found.score == found.trials[1]["score"]
+    with pytest.raises(ZerotagError, match=r"every trial failed.*no longer a number"):
+        tune(start(toy_settings), tmp_path / "other", num_trials=1)
+
+
+def test_searches_from_other_settings_are_not_mixed(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    tune(start(toy_settings), tmp_path, num_trials=1)
+    with pytest.raises(ZerotagError, match="began from other settings; choose another --out"):
+        tune(start(toy_settings, name="fast0tag"), tmp_path, num_trials=2)
+    assert len(optuna.load_study(study_name="zerotag", storage=tuning._storage(tmp_path)).trials) == 1
