@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class AttentionPerCluster(TaggingModel):
         vector_dim: int,
         *,
         num_clusters: int = 10,
-        strides: tuple[int, ...] = (16,),
+        strides: Sequence[int] = (16,),
         grid: int = 14,
         width: int = 512,
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -36,7 +38,7 @@ class AttentionPerLabel(TaggingModel):
         channels: dict[int, int],
         vector_dim: int,
         *,
-        strides: tuple[int, ...] = (16,),
+        strides: Sequence[int] = (16,),
         grid: int = 14,
         width: int = 512,
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -90,7 +92,7 @@ class BiAM(TaggingModel):
         channels: dict[int, int],
         vector_dim: int,
         *,
-        strides: tuple[int, ...] = (16,),
+        strides: Sequence[int] = (16,),
         grid: int = 14,
         width: int = 256,
         joined: int = 512,

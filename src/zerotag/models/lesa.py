@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -43,7 +45,7 @@ class LESA(TaggingModel):
         vector_dim: int,
         *,
         num_attentions: int = 10,
-        strides: tuple[int, ...] = (16,),
+        strides: Sequence[int] = (16,),
         grid: int = 14,
         width: int = 512,
         distribution: float = 0.1,

@@ -18,8 +18,8 @@ from zerotag.studies.records import (
 )
 from zerotag.studies.request import Request
 
-GROUPS = (1, 4, 8, 16, 25, 32)
-LAMBDAS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+GROUPS: tuple[int, ...] = (1, 4, 8, 16, 25, 32)
+LAMBDAS: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 SETTINGS = ("zsl", "gzsl")
 
 
@@ -33,7 +33,7 @@ def make_lambda(request: Request) -> list[Path]:
     return _sweep(request, "lambda", "regularisation", LAMBDAS, "weight of the regulariser λ")
 
 
-def _sweep(request: Request, name: str, option: str, values: Sequence[float], axis: str) -> list[Path]:
+def _sweep(request: Request, name: str, option: str, values: Sequence[int] | Sequence[float], axis: str) -> list[Path]:
     variants = [
         Variant(f"{request.method}-{name}-{value}", request.method, (f"model.options.{option}={value}",))
         for value in values
