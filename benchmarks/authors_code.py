@@ -1,9 +1,10 @@
 """Methods held against their authors' code: the same weights and inputs, the largest difference of scores and loss.
 
-Run: python benchmarks/authors_code.py BIAM SDL
+Run: python benchmarks/authors_code.py BIAM SDL LESA
 
-BIAM and SDL are clones of github.com/akshitac8/BiAM and github.com/Alibaba-MIIL/ZS_SDL. None of their lines is copied
-here; their files are run as they are, but for the calls that move tensors to a graphics processor.
+The three are clones of github.com/akshitac8/BiAM, github.com/Alibaba-MIIL/ZS_SDL and github.com/hbdat/cvpr20_LESA; the
+last one needs TensorFlow, any release with compat.v1. None of their lines is copied here; their files are run as they
+are, but for calls that a machine without a graphics processor, or a newer release, does not know.
 """
 
 from __future__ import annotations
@@ -81,13 +82,50 @@ def sdl(clone: Path, W: Tensor, positives: Tensor) -> None:
     print(f"SDL loss {(ours.loss(S, W, positives) - expected).abs():.0e}, of {expected:.2f}")
 
 
+def lesa(clone: Path, W: Tensor, positives: Tensor) -> None:
+    import tensorflow.compat.v1 as tf
+
+    tf.disable_v2_behavior()
+    text = (clone / "core/model_share_attention.py").read_text()
+    text = text.replace("import tensorflow as tf\n", "").replace("from tensorflow.contrib import slim\n", "")
+    names: dict[str, Any] = {"tf": tf}
+    exec(text.replace("tf.contrib.layers.variance_scaling_initializer()", "None"), names)
+    ours = create_model("lesa", channels={8: 8, 16: 512, 32: 8}, vector_dim=VECTOR_DIM).train()
+    maps = {16: torch.randn(IMAGES, 512, 14, 14)}
+    with torch.no_grad():
+        features = ours.regions(maps)
+        output = ours(maps)
+        found, loss = ours.score(output[:, :-1, :VECTOR_DIM], W), ours.loss(output, W, positives)
+    theirs = names["AttentionClassifier"](
+        W.numpy(),
+        unseen_vecs=W.numpy(),
+        trainable_vecs=False,
+        dim_w2v=VECTOR_DIM,
+        lamb_att_dist=ours.distribution,
+        lamb_att_global=ours.global_margin,
+        lamb_att_span=ours.span,
+    )
+    with tf.Session() as session:
+        theirs.build_model_rank()
+        session.run(tf.global_variables_initializer())
+        hidden, attend = ours.attention.hidden, ours.attention.attend
+        for variable, layer in ((theirs.w_att_1, hidden), (theirs.w_att_2, attend)):
+            session.run(variable.assign(torch.cat([layer.weight.T, layer.bias[None]]).detach().numpy()))
+        session.run(theirs.W.assign(ours.projection.weight.T.detach().numpy()))
+        given = {theirs.features: features.numpy(), theirs.visual_labels: torch.where(positives, 1.0, -1.0).numpy()}
+        scores, expected = session.run([theirs.logits, theirs.loss], given)
+    print(f"LESA scores {abs(found.numpy() - scores).max():.0e}, of mean size {abs(scores).mean():.2f}")
+    print(f"LESA loss {abs(float(loss) - float(expected)):.0e}, of {expected:.2f}")
+
+
 def main() -> None:
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
     torch.manual_seed(0)
     W, positives = F.normalize(torch.randn(LABELS, VECTOR_DIM), dim=1), torch.rand(IMAGES, LABELS) < 0.2
     biam(Path(sys.argv[1]), W, positives)
     sdl(Path(sys.argv[2]), W, positives)
+    lesa(Path(sys.argv[3]), W, positives)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Job:
 
 
 def default_methods() -> list[str]:
-    """Every model that has a fast recipe, GBE first, and after it GBE from the search of all, and as the paper has it."""
+    """Every model that has a fast recipe; GBE comes first, then GBE as the search of all found it, and as printed."""
     fast = [model for model in list_models() if f"{model}{FAST}.yaml" in list_recipes()]
     return ["gbe", *OTHER_ROWS, *(model for model in fast if model != "gbe")]
 
