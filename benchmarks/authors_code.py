@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from zerotag.losses import hinge_rank
 from zerotag.models import TaggingModel, create_model
+from zerotag.models.lesa import LESA
 
 IMAGES, LABELS, VECTOR_DIM = 3, 50, 300
 # names of a layer's tensors in zerotag's BiAM, and in the authors'
@@ -90,7 +91,7 @@ def lesa(clone: Path, W: Tensor, positives: Tensor) -> None:
     text = text.replace("import tensorflow as tf\n", "").replace("from tensorflow.contrib import slim\n", "")
     names: dict[str, Any] = {"tf": tf}
     exec(text.replace("tf.contrib.layers.variance_scaling_initializer()", "None"), names)
-    ours = create_model("lesa", channels={8: 8, 16: 512, 32: 8}, vector_dim=VECTOR_DIM).train()
+    ours = LESA({8: 8, 16: 512, 32: 8}, VECTOR_DIM).train()
     maps = {16: torch.randn(IMAGES, 512, 14, 14)}
     with torch.no_grad():
         features = ours.regions(maps)

@@ -1,6 +1,9 @@
-"""Speed of the ranking loss, forward and backward, against a loop over images with broadcast products.
+"""Speed of the losses and of the attention for each label, forward and backward, against loops.
 
 Run: python benchmarks/losses.py
+
+The loops go over images (ranking, hinge), over positives with one draw at a time (WARP), or over labels (attention).
+All but WARP, whose draws are its own, are checked to give the same value first.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from timing import medians, print_table
-from zerotag.losses import ranknet
+from zerotag.losses import hinge_rank, ranknet, warp
+from zerotag.memory import PeakMemory
+from zerotag.models.attention_per_label import AttentionPerLabel
 
-NUM_GROUPS, VECTOR_DIM, POSITIVES = 25, 300, 5
+NUM_GROUPS, VECTOR_DIM, POSITIVES, GRID = 25, 300, 5, 14
+SIZES = ((96, 925), (32, 7186))
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def per_image_loop(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
-    """The same loss, image by image: products of all groups and labels, then of all positives and negatives."""
+def ranknet_by_image(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
+    """Image by image: products of all groups and labels, then of all positives and negatives."""
     losses = []
     for vectors, positive in zip(S, positives, strict=True):
         scores = (vectors[:, None, :] * W[None, :, :]).sum(-1).amax(0)
@@ -28,27 +34,79 @@ def per_image_loop(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def vectorised(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
-    return ranknet((S @ W.T).amax(1), positives).mean()
+def hinge_by_image(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
+    losses = []
+    for vectors, positive in zip(S, positives, strict=True):
+        scores = (vectors @ W.T).amax(0)
+        violation = (1 + scores[~positive][None, :] - scores[positive][:, None]).clamp(min=0)
+        losses.append(violation.sum() / (violation > 0).sum().clamp(min=1))
+    return torch.stack(losses).mean()
+
+
+def warp_by_positive(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
+    """Negatives are drawn one at a time until one violates, as the papers write it."""
+    losses = []
+    for vectors, positive in zip(S, positives, strict=True):
+        scores = (vectors @ W.T).amax(0)
+        negatives, chosen = scores[~positive], positive.nonzero()[:, 0]
+        loss = scores.new_zeros(())
+        for p in chosen:
+            for draw in range(1, len(negatives) + 1):
+                violation = 1 + negatives[torch.randint(len(negatives), ())] - scores[p]
+                if violation > 0:
+                    rank = len(negatives) // draw
+                    loss = loss + (1 / torch.arange(1, rank + 1)).sum() * violation
+                    break
+        losses.append(loss / len(chosen))
+    return torch.stack(losses).mean()
+
+
+def on_best_match(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    return lambda S, W, positives: loss((S @ W.T).amax(1), positives).mean()
+
+
+def attention_by_label(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
+    keys, values = S.chunk(2, 1)
+    scores = []
+    for vector in W:
+        attention = (keys @ vector).softmax(1)
+        scores.append(((attention[..., None] * values).sum(1) * vector).sum(1))
+    return hinge_rank(torch.stack(scores, 1), positives).mean()
 
 
 def main() -> None:
+    model = AttentionPerLabel({8: 8, 16: 8, 32: 8}, VECTOR_DIM, grid=GRID)
+    regions = 2 * GRID**2
+    cases: list[tuple[str, Loss, Loss, int, int]] = [
+        ("RankNet", ranknet_by_image, on_best_match(ranknet), NUM_GROUPS, 1),
+        ("hinge rank", hinge_by_image, on_best_match(hinge_rank), NUM_GROUPS, 1),
+        ("WARP", warp_by_positive, on_best_match(warp), NUM_GROUPS, 1),
+        ("attention per label", attention_by_label, model.loss, regions, 4),
+    ]
     rows = []
-    for batch, labels in ((96, 925), (32, 7186)):
-        torch.manual_seed(0)
-        S = torch.randn(batch, NUM_GROUPS, VECTOR_DIM, requires_grad=True)
-        W = F.normalize(torch.randn(labels, VECTOR_DIM), dim=1)
-        positives = torch.rand(batch, labels) < POSITIVES / labels
-        positives[:, 0] = True
-        values = [loss(S, W, positives) for loss in (per_image_loop, vectorised)]
-        torch.testing.assert_close(*values)
+    for name, loop, own, vectors, smaller in cases:
+        for batch, labels in SIZES:
+            torch.manual_seed(0)
+            number = batch // smaller
+            S = torch.randn(number, vectors, VECTOR_DIM, requires_grad=True)
+            W = F.normalize(torch.randn(labels, VECTOR_DIM), dim=1)
+            positives = torch.rand(number, labels) < POSITIVES / labels
+            positives[:, 0] = True
+            if loop is not warp_by_positive:
+                torch.testing.assert_close(loop(S, W, positives), own(S, W, positives), rtol=1e-4, atol=1e-4)
 
-        def step(loss: Loss, S: Tensor = S, W: Tensor = W, positives: Tensor = positives) -> None:
-            loss(S, W, positives).backward()
+            def step(loss: Loss, S: Tensor = S, W: Tensor = W, positives: Tensor = positives) -> None:
+                loss(S, W, positives).backward()
 
-        loop, own = medians([lambda: step(per_image_loop), lambda: step(vectorised)])
-        rows.append((f"B={batch}, n={NUM_GROUPS}, {labels} labels", loop, own))
-    print_table("ranking loss, forward and backward", "loop over images", "zerotag", rows)
+            slow, fast = medians([lambda loss=loop: step(loss), lambda loss=own: step(loss)])  # type: ignore[misc]
+            rows.append((f"{name}, B={number}, {labels} labels", slow, fast))
+    print_table("losses, forward and backward", "loop", "zerotag", rows)
+    with PeakMemory() as before:
+        pass
+    with PeakMemory() as peak:
+        step(own)
+    if peak.num_bytes is not None and before.num_bytes is not None:
+        print(f"\nattention per label, {labels} labels: {(peak.num_bytes - before.num_bytes) / 1e9:.2f} GB on top")
 
 
 if __name__ == "__main__":
