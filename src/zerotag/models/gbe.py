@@ -245,10 +245,13 @@ class GBE(TaggingModel):
     def _pooled_before_grouping(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "b n d"]:
         """Attention pooling without LID: the grouping is linear, so it may follow the pooling and run once a group."""
         assert self.query is not None
-        weight = self.grouping.weight.unflatten(0, (self.num_groups, -1))
+        # cast once: both products would, and their gradients would be added in full precision
+        weight = self.grouping.weight.to(fused.dtype).unflatten(0, (self.num_groups, -1))
         queries = torch.einsum("nd,ndf->nf", self.query, weight) * self.vector_dim**-0.5
         pooled = (fused @ queries.T).softmax(1).transpose(1, 2) @ fused
-        return torch.einsum("bnf,ndf->bnd", pooled, weight) + self.grouping.bias.view(self.num_groups, -1)
+        # with the weight first its gradient comes in the weight's own layout
+        local = (weight @ pooled.permute(1, 2, 0)).permute(2, 0, 1)
+        return local + self.grouping.bias.view(self.num_groups, -1)
 
     def _global_map(self, feature_maps: FeatureMaps) -> Float[Tensor, "b q d"] | None:
         """The enhanced deepest map."""
