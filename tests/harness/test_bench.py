@@ -60,7 +60,7 @@ def folder_of(rows: list[Row]) -> Path:
 
 
 def test_every_model_is_in_the_bench_that_names_none() -> None:
-    assert default_methods()[:3] == ["gbe", "gbe-tuned", "gbe-literal"] and set(default_methods()) >= set(list_models())
+    assert default_methods()[:2] == ["gbe", "gbe-literal"] and set(default_methods()) >= set(list_models())
 
 
 def test_methods_do_the_settings_that_they_can(benched: list[Row]) -> None:

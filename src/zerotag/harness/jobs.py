@@ -15,7 +15,7 @@ from zerotag.models import MODELS, list_models
 from zerotag.training.run import current_versions, load_run
 from zerotag.training.settings import Settings, list_recipes
 
-OTHER_ROWS = ("gbe-tuned", "gbe-literal")
+OTHER_ROWS = ("gbe-literal",)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Job:
 
 
 def default_methods() -> list[str]:
-    """Every model that has a fast recipe; GBE comes first, then GBE as the search of all found it, and as printed."""
+    """Every model that has a fast recipe; GBE comes first, and after it GBE as printed."""
     fast = [model for model in list_models() if f"{model}{FAST}.yaml" in list_recipes()]
     return ["gbe", *OTHER_ROWS, *(model for model in fast if model != "gbe")]
 
