@@ -31,8 +31,8 @@ class Verdict:
 
     @property
     def relative(self) -> str:
-        """The lead as a share of the other's figure, in percent."""
-        return f"{100 * self.lead:+.0f} %"
+        """The lead as a share of the other's figure, in words."""
+        return f"{abs(100 * self.lead):.0f} % {'above' if self.lead >= 0 else 'below'}"
 
 
 def write_bench(rows: Sequence[Row], folder: Path, command: str) -> tuple[Path, Path]:

@@ -7,16 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zerotag.harness.jobs import Variant
-from zerotag.studies.records import (
-    COLOURS,
-    figure,
-    half_percent,
-    percent,
-    settings_of,
-    summaries_by_setting,
-    table_rows,
-    write_table,
-)
+from zerotag.studies import records
 from zerotag.studies.request import Request
 
 MODULES = {"fusion": "ML-FEF", "lid": "LID", "gem": "GEM", "graph": "GLA"}
@@ -43,24 +34,24 @@ def make(request: Request) -> list[Path]:
         for row, on in ROWS.items()
     ]
     rows = request.trained(variants, SETTINGS)
-    summaries = summaries_by_setting(rows, SETTINGS)
+    summaries = records.summaries_by_setting(rows, SETTINGS)
     stem = request.folder / "ablation"
     table = [
         row | {MODULES[module]: module in ROWS[row["name"].removeprefix(f"{request.method}-")] for module in MODULES}
-        for row in table_rows(summaries)
+        for row in records.table_rows(summaries)
     ]
-    files = write_table(stem, table, settings_of(rows))
-    with figure(6.3, 2.8, stem, files) as drawn:
+    files = records.write_table(stem, table, records.settings_of(rows))
+    with records.figure(6.3, 2.8, stem, files) as drawn:
         axes = drawn.subplots()
         places = np.arange(len(ROWS))
         for number, setting in enumerate(SETTINGS):
             shown = [summary.figures.get("mAP") for summary in summaries[setting].values()]
             axes.bar(
                 places + 0.4 * number - 0.2,
-                [percent(value) or 0 for value in shown],
+                [records.percent(value) or 0 for value in shown],
                 0.36,
-                yerr=[half_percent(value) or 0 for value in shown],
-                color=COLOURS[number],
+                yerr=[records.half_percent(value) or 0 for value in shown],
+                color=records.COLOURS[number],
                 label=setting.upper(),
                 capsize=2,
             )

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zerotag.harness.jobs import Variant
-from zerotag.studies.records import (
-    COLOURS,
-    figure,
-    half_percent,
-    percent,
-    settings_of,
-    summaries_by_setting,
-    table_rows,
-    write_table,
-)
+from zerotag.studies import records
 from zerotag.studies.request import Request
 
 GROUPS: tuple[int, ...] = (1, 4, 8, 16, 25, 32)
@@ -39,17 +30,17 @@ def _sweep(request: Request, name: str, option: str, values: Sequence[int] | Seq
         for value in values
     ]
     rows = request.trained(variants, SETTINGS)
-    summaries = summaries_by_setting(rows, SETTINGS)
+    summaries = records.summaries_by_setting(rows, SETTINGS)
     by_name = {variant.name: value for variant, value in zip(variants, values, strict=True)}
     stem = request.folder / name
-    table = [{option: by_name[row["name"]]} | row for row in table_rows(summaries)]
-    files = write_table(stem, table, settings_of(rows))
-    with figure(6.3, 2.6, stem, files) as drawn:
+    table = [{option: by_name[row["name"]]} | row for row in records.table_rows(summaries)]
+    files = records.write_table(stem, table, records.settings_of(rows))
+    with records.figure(6.3, 2.6, stem, files) as drawn:
         for number, (setting, axes) in enumerate(zip(SETTINGS, drawn.subplots(1, 2), strict=True)):
             shown = {by_name[s.method]: s for s in summaries[setting].values() if s.figures}
-            means = [percent(summary.figures["mAP"]) for summary in shown.values()]
-            halves = [half_percent(summary.figures["mAP"]) or 0 for summary in shown.values()]
-            axes.errorbar(list(shown), means, halves, color=COLOURS[number], marker="o", capsize=2)
+            means = [records.percent(summary.figures["mAP"]) for summary in shown.values()]
+            halves = [records.half_percent(summary.figures["mAP"]) or 0 for summary in shown.values()]
+            axes.errorbar(list(shown), means, halves, color=records.COLOURS[number], marker="o", capsize=2)
             chance = [100 * summary.chance for summary in shown.values()]
             axes.plot(list(shown), chance, color="grey", linestyle=":", label="chance")
             axes.set(title=setting.upper(), xlabel=axis, ylabel="mAP, %", ylim=(0, None))
