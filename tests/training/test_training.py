@@ -47,8 +47,15 @@ def test_the_best_epoch_on_held_out_seen_labels_is_kept(finished: Run) -> None:
     assert load_tensors(finished.weights)[1]["epoch"] == 1 + scores.index(max(scores))
 
 
-def test_without_held_out_labels_the_last_epoch_is_kept(toy_settings: dict[str, Any], tmp_path: Path) -> None:
-    settings = changed(toy_settings, selection={"held_out_labels": 0.0})
+def test_without_held_out_labels_held_out_pictures_are_judged_on_the_trained_ones(
+    toy_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    run = train(changed(toy_settings, selection={"held_out_labels": 0.0, "held_out_pictures": 0.25}), tmp_path / "run")
+    assert run.held_out_labels == () and all(0 < line["held_out_map"] <= 1 for line in run.log())
+
+
+def test_without_held_out_pictures_the_last_epoch_is_kept(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    settings = changed(toy_settings, selection={"held_out_pictures": 0.0})
     run = train(settings, tmp_path / "run")
     assert load_tensors(run.weights)[1]["epoch"] == 2
     assert all("held_out_map" not in line for line in run.log())
