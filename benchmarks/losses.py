@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from timing import medians, print_table
 from zerotag.losses import hinge_rank, ranknet, warp
-from zerotag.memory import PeakMemory
 from zerotag.models.attention_per_label import AttentionPerLabel
 
 NUM_GROUPS, VECTOR_DIM, POSITIVES, GRID = 25, 300, 5, 14
@@ -101,12 +100,6 @@ def main() -> None:
             slow, fast = medians([lambda loss=loop: step(loss), lambda loss=own: step(loss)])  # type: ignore[misc]
             rows.append((f"{name}, B={number}, {labels} labels", slow, fast))
     print_table("losses, forward and backward", "loop", "zerotag", rows)
-    with PeakMemory() as before:
-        pass
-    with PeakMemory() as peak:
-        step(own)
-    if peak.num_bytes is not None and before.num_bytes is not None:
-        print(f"\nattention per label, {labels} labels: {(peak.num_bytes - before.num_bytes) / 1e9:.2f} GB on top")
 
 
 if __name__ == "__main__":
