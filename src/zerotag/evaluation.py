@@ -20,7 +20,7 @@ from zerotag.labels import SETTINGS
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import Report, evaluate
-from zerotag.storage import write_atomically
+from zerotag.storage import full_disk_explained, write_atomically
 from zerotag.training.network import Inputs, Network, embed_all, scores_of
 from zerotag.training.prepare import inputs_for, load_network, vectors_for
 from zerotag.training.run import load_run
@@ -113,7 +113,8 @@ def evaluate_run(
     scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
     ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
     if scores_file is not None:
-        np.save(scores_file, scores)
+        with full_disk_explained(scores_file):
+            np.save(scores_file, scores)
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
     evaluation = Evaluation(
         {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,10 @@ def test_the_command_line_prints_the_tables(benched: list[Row], squares: Path, c
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.output
     assert "**MULTILABEL**" in result.stdout and "bench.html" in result.stdout and "failed: " in result.stderr
+
+
+def test_a_damaged_outcome_is_named(benched: list[Row], tmp_path: Path) -> None:
+    job = replace(benched[0].job, folder=tmp_path)
+    job.outcome_file.write_text("{")
+    with pytest.raises(ZerotagError, match=r"outcome.json is damaged.*delete it and run the bench again"):
+        job.outcome()

@@ -93,3 +93,9 @@ def test_searches_from_other_settings_are_not_mixed(toy_settings: dict[str, Any]
     with pytest.raises(ZerotagError, match="began from other settings; choose another --out"):
         tune(start(toy_settings, name="fast0tag"), tmp_path, num_trials=2)
     assert len(optuna.load_study(study_name="zerotag", storage=tuning._storage(tmp_path)).trials) == 1
+
+
+def test_a_damaged_search_is_named(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "journal.log").write_text("no journal\n")
+    with pytest.raises(ZerotagError, match=r"the search kept in .* is damaged.*choose another --out"):
+        tune(start(toy_settings), tmp_path, num_trials=1)

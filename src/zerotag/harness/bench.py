@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from zerotag.datasets import load_dataset
 from zerotag.harness.jobs import Job, Variant, plan
 from zerotag.labels import split_labels
 from zerotag.progress import Progress, silent
+from zerotag.storage import full_disk_explained
 from zerotag.training.prepare import backbone_for, inputs_for, vectors_for
 
 LOOK_EVERY_SECONDS = 2.0
@@ -112,9 +114,10 @@ def _in_a_process(job: Job, threads: int) -> Row:
         "judged": job.judged,
         "folder": str(job.folder.resolve()),
     }
-    job.folder.mkdir(parents=True, exist_ok=True)
+    with full_disk_explained(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
     log = job.folder / "worker.log"
-    with log.open("w") as messages:
+    with full_disk_explained(log), log.open("w") as messages:
         process = subprocess.Popen(
             [sys.executable, "-m", "zerotag.harness.worker"],
             stdin=subprocess.PIPE,
@@ -124,10 +127,11 @@ def _in_a_process(job: Job, threads: int) -> Row:
         )
         assert process.stdin is not None
         # the pipe stays open: a worker whose bench is gone reads its end and goes too
-        with process.stdin as pipe:
+        with suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(json.dumps(asked) + "\n")
             pipe.flush()
-            code = process.wait()
+            process.wait()
+        code = process.wait()
     if code == 0:
         return Row(job, job.outcome())
     if code < 0:

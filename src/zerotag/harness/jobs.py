@@ -60,8 +60,19 @@ class Job:
         return self.folder / "outcome.json"
 
     def outcome(self) -> dict[str, Any] | None:
-        """What came of it, or None where it has not been done yet."""
-        return json.loads(self.outcome_file.read_text()) if self.outcome_file.exists() else None
+        """What came of it, or None where it has not been done yet.
+
+        Raises:
+            ZerotagError: the file is damaged.
+        """
+        if not self.outcome_file.exists():
+            return None
+        try:
+            return json.loads(self.outcome_file.read_text())
+        except ValueError as error:
+            raise ZerotagError(
+                f"{self.outcome_file} is damaged ({error}); delete it and run the bench again"
+            ) from error
 
 
 def default_methods() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from zerotag.errors import MissingPackageError
 from zerotag.harness.bench import Row
+from zerotag.storage import write_atomically
 from zerotag.training.run import current_versions
 
 
@@ -38,8 +39,9 @@ def write_parquet(rows: Sequence[Row], file: Path) -> None:
         }
         table += [about | {"setting": name} | _figures(row.outcome, name) for name in row.job.judged]
     names = list(dict.fromkeys(name for row in table for name in row))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(pyarrow.table({name: [row.get(name) for row in table] for name in names}), file)
+    content = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table({name: [row.get(name) for row in table] for name in names}), content)
+    write_atomically(file, content.getvalue().to_pybytes())
 
 
 def _figures(outcome: dict[str, Any] | None, setting: str) -> dict[str, Any]:

@@ -82,9 +82,12 @@ def _study(settings: Settings, folder: Path) -> Study:
     except ImportError as error:
         raise MissingPackageError("optuna", "research", "zerotag tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=_storage(folder), study_name="zerotag", direction="maximize", load_if_exists=True
-    )
+    try:
+        study = optuna.create_study(
+            storage=_storage(folder), study_name="zerotag", direction="maximize", load_if_exists=True
+        )
+    except ValueError as error:
+        raise ZerotagError(f"the search kept in {folder} is damaged ({error}); choose another --out") from error
     start = json.dumps(settings.model_dump(), sort_keys=True)
     if study.user_attrs.setdefault("start", start) != start:
         raise ZerotagError(f"{folder} holds a search that began from other settings; choose another --out")

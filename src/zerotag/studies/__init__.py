@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from zerotag.errors import MissingPackageError, UnknownNameError
@@ -32,10 +33,8 @@ def run_study(name: str, request: Request) -> list[Path]:
     """
     if name not in STUDIES:
         raise UnknownNameError("study", name, list(STUDIES))
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("matplotlib", "research", "zerotag study") from error
+    if find_spec("matplotlib") is None:
+        raise MissingPackageError("matplotlib", "research", "zerotag study")
     from zerotag.studies import ablation, attention, projection, qualitative, sweep, table4
 
     makers: dict[str, Callable[[Request], list[Path]]] = {

@@ -59,13 +59,14 @@ def make(request: Request) -> list[Path]:
     normalised = {name: F.normalize(torch.from_numpy(x), dim=1).numpy() for name, x in spaces.items()}
     places = {name: _tsne(x) for name, x in normalised.items()}
 
+    alike = {name: _agreement(x, label) for name, x in normalised.items()}
     shares = np.bincount(label) / len(label)
     measures = [
         {
             "space": name,
             "pictures": len(rows),
             "silhouette": round(float(silhouette_score(x, label, metric="cosine")), 4),
-            "neighbours_of_the_same_label": round(_agreement(x, label), 4),
+            "neighbours_of_the_same_label": round(alike[name], 4),
             "chance": round(float((shares**2).sum()), 4),
         }
         for name, x in normalised.items()
@@ -82,10 +83,9 @@ def make(request: Request) -> list[Path]:
     ]
     files += write_table(request.folder / "projection_points", points, settings)
     with figure(6.8, 3.4, request.folder / "projection", files) as drawn:
-        for axes, (name, place), measure in zip(drawn.subplots(1, 2), places.items(), measures, strict=True):
+        for axes, (name, place) in zip(drawn.subplots(1, 2), places.items(), strict=True):
             axes.scatter(*place.T, c=label, cmap="tab10", vmin=0, vmax=9, s=8)
-            same = 100 * measure["neighbours_of_the_same_label"]  # type: ignore[operator]
-            axes.set(title=f"{name}: {same:.0f} % of neighbours alike", xticks=[], yticks=[])
+            axes.set(title=f"{name}: {100 * alike[name]:.0f} % of neighbours alike", xticks=[], yticks=[])
         colours = [axes.plot([], [], "o", color=f"C{i}", markersize=4)[0] for i in range(len(labels))]
         drawn.legend(colours, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=7)
     return files

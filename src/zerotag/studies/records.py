@@ -41,9 +41,10 @@ def figure(width: float, height: float, stem: Path, files: list[Path]) -> Iterat
     with mpl.rc_context(STYLE):
         drawn = Figure(figsize=(width, height))
         yield drawn
-        stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".pdf"):
-            drawn.savefig(stem.with_suffix(suffix), dpi=DPI)
+            content = io.BytesIO()
+            drawn.savefig(content, format=suffix[1:], dpi=DPI)
+            write_atomically(stem.with_suffix(suffix), content.getvalue())
             files.append(stem.with_suffix(suffix))
 
 
