@@ -1,0 +1,27 @@
+"""The command line, a verb a job: parse, call, print. Results go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+
+from zerotag.cli import pictures, research
+from zerotag.cli.console import app, notes, progress_bars
+from zerotag.errors import ZerotagError
+from zerotag.memory import keep_freed_memory
+
+__all__ = ["app", "main", "pictures", "progress_bars", "research"]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit code 1."""
+    keep_freed_memory()
+    try:
+        app()
+    except ZerotagError as error:
+        notes.print(f"[red]zerotag:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        notes.print("stopped; the same command with --resume, where it has one, goes on from here")
+        sys.exit(130)

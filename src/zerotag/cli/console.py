@@ -1,0 +1,53 @@
+"""What all commands share: the application, progress bars, and where notes go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBars
+
+from zerotag.progress import Progress
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(data_app, name="data")
+notes = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+
+
+@app.callback()
+def zerotag() -> None:
+    """Multi-label zero-shot image tagging: train on seen labels, rank any label by its meaning."""
+
+
+@data_app.callback()
+def data() -> None:
+    """Data sets: those that zerotag makes by itself, and folders of one's own pictures.
+
+    A folder of one's own holds pictures and **labels.jsonl**, a line a picture:
+    `{"path": "a.jpg", "labels": ["dog", "beach"], "split": "train"}`; or **labels.csv** with the columns path, labels
+    (separated by ;) and split. Without splits one picture in five is taken for testing. **labels.txt**, if it is
+    there, lists the labels that may come, one a line. Give the folder's path wherever a command asks for DATA, and as
+    data in the settings.
+    """
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """A progress function that draws one bar a piece of work, with the time that remains, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ProgressBars(*columns, console=notes) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show

@@ -1,0 +1,205 @@
+"""Commands from pictures to tags: data, features, train, eval, tag, report, and what is there to use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from zerotag.cli.console import AsJson, app, data_app, notes, progress_bars
+from zerotag.errors import UnknownNameError
+
+
+@data_app.command("build")
+def build_data(
+    name: Annotated[str, typer.Argument(help="pocket-scenes, pocket-emoji or pocket-scenes-dev")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; zerotag's cache when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Build a pocket data set from the npm registry: real drawings, tagged with words by people.
+
+    The archives (17 MB) are fetched once, with pinned versions and checked sums. A build that was stopped goes on
+    where it was.
+
+    Example: `zerotag data build pocket-scenes`
+    """
+    from zerotag.datasets import dataset_folder
+    from zerotag.datasets.pocket import BUILDERS
+
+    if name not in BUILDERS:
+        raise UnknownNameError("pocket data set", name, list(BUILDERS))
+    with progress_bars() as progress:
+        root = BUILDERS[name](out or dataset_folder(name), seed=seed, progress=progress)
+    print(root)
+
+
+@app.command()
+def features(
+    data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
+    backbone: Annotated[
+        str, typer.Option(help="A timm model with maps at strides 8, 16 and 32.")
+    ] = "tf_efficientnet_lite0",
+    size_px: Annotated[int, typer.Option(help="Side to which pictures are brought.")] = 224,
+) -> None:
+    """Extract the feature maps of all pictures of a data set once, and keep them on disk in half precision.
+
+    Maps that are there already and still fit are left; those of changed pictures or other weights are made anew.
+
+    Example: `zerotag features pocket-scenes --backbone tf_efficientnet_lite0`
+    """
+    from zerotag.backbones import frozen_backbone
+    from zerotag.datasets import load_dataset
+    from zerotag.features import extract_features
+
+    dataset = load_dataset(data)
+    with progress_bars() as progress:
+        maps = extract_features(dataset, frozen_backbone(backbone, size_px=size_px), progress=progress)
+    print(f"{len(maps)} pictures, maps in {maps.folder}")
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or a recipe that comes along (see: zerotag models).")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<config>-seed<seed> when left out.")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set optimiser.epochs=5")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the label split, first weights and order.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped; start it if there is none.")] = False,
+) -> None:
+    """Train a model with the seen labels of a data set.
+
+    The best epoch is chosen on held-out seen labels and held-out training pictures, never on test pictures.
+
+    Example: `zerotag train gbe-fast --out runs/gbe --resume`
+    """
+    from zerotag.training.loop import train as train_run
+    from zerotag.training.settings import load_settings
+
+    changes = [*(change or []), *([] if seed is None else [f"seed={seed}"])]
+    settings = load_settings(config, changes)
+    folder = out or Path("runs") / f"{Path(config).stem}-seed{settings.seed}"
+    with progress_bars() as progress:
+        run = train_run(settings, folder, resume=resume, progress=progress)
+    print(run.folder)
+
+
+@app.command("eval")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    setting: Annotated[
+        str,
+        typer.Option(
+            help="zsl ranks unseen labels, gzsl all, multilabel all where all were trained; separate with commas."
+        ),
+    ] = "zsl,gzsl",
+    as_json: AsJson = False,
+) -> None:
+    """Judge a run on its data set's test pictures: mAP over labels, precision, recall and F1 at 3 and 5.
+
+    Example: `zerotag eval runs/gbe --setting zsl,gzsl`
+    """
+    from zerotag import tables
+    from zerotag.evaluation import evaluate_run
+
+    with progress_bars() as progress:
+        evaluation = evaluate_run(run, setting.split(","), progress=progress)
+    if as_json:
+        print(json.dumps(evaluation.to_dict(), indent=1))
+        return
+    Console().print(tables.figures(evaluation))
+
+
+@app.command()
+def tag(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Text file, a label a line; the run's labels when left out.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many labels a picture gets.")] = 10,
+    heatmaps: Annotated[Path | None, typer.Option(help="Write a heat map for each picture's best labels here.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tag the pictures of a folder with words of your own choice; the pictures stay as they are.
+
+    A picture that cannot be read is listed with the reason on stderr and skipped.
+
+    Example: `zerotag tag runs/gbe holiday --labels words.txt --top-k 5`
+    """
+    from zerotag import tables
+    from zerotag.labels import read_label_file
+    from zerotag.tagging.folder import tag_folder
+    from zerotag.tagging.tagger import Tagger
+
+    words = None if labels is None else read_label_file(labels)
+    tagger = Tagger.load(run)
+    with progress_bars() as progress:
+        tagged = tag_folder(
+            tagger,
+            folder,
+            words,
+            top_k=top_k,
+            heat_map_folder=heatmaps,
+            allow_missing=allow_missing,
+            progress=progress,
+        )
+    if as_json:
+        print(json.dumps(tagged.to_dict(), indent=1))
+    else:
+        Console().print(tables.tagged_pictures(tagged))
+    for word in tagged.labels_without_vector:
+        notes.print(f"left out '{word}': it has no vector", highlight=False, markup=False)
+    for path, reason in tagged.skipped.items():
+        notes.print(f"skipped {path}: {reason}", highlight=False, markup=False)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Finished, evaluated runs; the first one is shown in depth.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML page: metrics, pictures with their labels, heat maps, training curve, settings.
+
+    Example: `zerotag report runs/gbe runs/fast0tag --out report.html`
+    """
+    from zerotag.reporting.page import write_report
+
+    with progress_bars() as progress:
+        write_report(runs, out, progress=progress)
+    print(out)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models and the recipes that come along."""
+    from zerotag import tables
+    from zerotag.models import list_models, model_summary
+    from zerotag.training.settings import list_recipes
+
+    summaries, recipes = {name: model_summary(name) for name in list_models()}, list_recipes()
+    if as_json:
+        print(json.dumps({"models": summaries, "recipes": recipes}, indent=1))
+    else:
+        Console().print(tables.models(summaries, recipes))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at this machine: what is installed, what can be reached, how fast it is."""
+    from zerotag import tables
+    from zerotag.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([vars(finding) for finding in findings], indent=1))
+    else:
+        Console().print(tables.findings(findings))
+    if any(finding.state == "failed" for finding in findings):
+        raise typer.Exit(1)

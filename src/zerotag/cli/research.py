@@ -1,0 +1,143 @@
+"""Commands for those who compare methods: tune, bench, study, published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from zerotag.cli.console import AsJson, app, notes, progress_bars
+
+
+@app.command()
+def tune(
+    method: Annotated[str, typer.Argument(help="A model, a recipe, or a YAML file to start from.")],
+    data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
+    trials: Annotated[int, typer.Option(min=1, help="How many trainings.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/tune/<method>-<data> when left out.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the start.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search learning rate, weight decay and superposition, the same search for every method.
+
+    A trial is judged on held-out seen labels and held-out training pictures alone. Called again, it goes on where it
+    was stopped. `best.yaml` in its folder holds the settings it found, `trials.csv` all that was tried.
+
+    Example: `zerotag tune lesa pocket-scenes --trials 8`
+    """
+    from zerotag import tables
+    from zerotag.harness.methods import method_settings
+    from zerotag.harness.tuning import tune as search
+
+    settings = method_settings(method, data, change or [])
+    folder = out or Path("runs") / "tune" / f"{Path(method).stem}-{Path(data).name}"
+    with progress_bars() as progress:
+        found = search(settings, folder, num_trials=trials, progress=progress)
+    if as_json:
+        print(json.dumps(found.trials, indent=1))
+    else:
+        Console().print(tables.trials(found.trials))
+    print(folder / "best.yaml")
+
+
+@app.command()
+def bench(
+    data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Models, recipes or YAML files, separated by commas; all models when left out."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each method.")] = 5,
+    setting: Annotated[str, typer.Option(help="Any of zsl, gzsl and multilabel, separated by commas.")] = (
+        "zsl,gzsl,multilabel"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/bench/<data> when left out.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; one a core when left out.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all methods.")] = None,
+) -> None:
+    """Train and judge methods side by side: the same features, labels, protocol and seeds for all.
+
+    Runs that are there are not made again, so a bench that was stopped goes on. A run that fails has its reason in its
+    row. Writes `bench.html`, `bench.md` and `results.parquet`.
+
+    Example: `zerotag bench pocket-scenes --methods gbe,lesa,fast0tag --seeds 3 --setting zsl,gzsl`
+    """
+    from zerotag.harness.bench import bench as run_bench
+    from zerotag.harness.jobs import Variant, default_methods
+    from zerotag.reporting.bench_page import write_bench
+
+    folder = out or Path("runs") / "bench" / Path(data).name
+    chosen = methods.split(",") if methods else default_methods()
+    with progress_bars() as progress:
+        rows = run_bench(
+            data,
+            [Variant.named(method) for method in chosen],
+            folder,
+            num_seeds=seeds,
+            settings=setting.split(","),
+            num_workers=workers,
+            changes=change or [],
+            progress=progress,
+        )
+    named = f" --methods {methods}" if methods else ""
+    changed = "".join(f" --set {one}" for one in change or [])
+    markdown, page = write_bench(
+        rows, folder, f"zerotag bench {data}{named} --seeds {seeds} --setting {setting}{changed}"
+    )
+    print(markdown.read_text())
+    print(page)
+    for row in rows:
+        if row.failure:
+            notes.print(f"failed: {row.job.folder}: {row.failure}", highlight=False, markup=False)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="ablation, groups, lambda, projection, attention, qualitative or table4")],
+    data: Annotated[str, typer.Option(help="A pocket data set's name, or a folder of pictures with labels.")] = (
+        "pocket-scenes"
+    ),
+    method: Annotated[str, typer.Option(help="What is studied: a model, a recipe, or a YAML file.")] = "gbe",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each training.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/study/<data> when left out.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of its trainings, such as that of a bench; <out>/runs when left out.")
+    ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all trainings.")] = None,
+) -> None:
+    """Make an experiment of the paper anew: numbers as CSV and JSON, a figure as PNG and PDF.
+
+    Trainings that are there are not made again.
+
+    Example: `zerotag study groups --data pocket-scenes --seeds 3`
+    """
+    from zerotag.studies import Request, run_study
+
+    folder = out or Path("runs") / "study" / Path(data).name
+    with progress_bars() as progress:
+        request = Request(data, method, folder, runs or folder / "runs", seeds, tuple(change or []), progress)
+        files = run_study(name, request)
+    print(*files, sep="\n")
+
+
+@app.command()
+def published(
+    data: Annotated[str | None, typer.Option(help="nus-wide or open-images-v4; both when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show figures that papers printed, and mark the rows that cannot be what they say.
+
+    Example: `zerotag published --data nus-wide`
+    """
+    from zerotag import tables
+    from zerotag.published import doubts, implied_q, published_numbers
+
+    rows = published_numbers(data)
+    if as_json:
+        print(json.dumps([asdict(row) | {"q": implied_q(row), "doubts": doubts(row, rows)} for row in rows], indent=1))
+        return
+    Console().print(*tables.published(rows), tables.Q_EXPLAINED, sep="\n")
