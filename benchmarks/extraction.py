@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from timing import medians, print_table
+from measure import medians, print_table
 from zerotag.backbones import frozen_backbone
 from zerotag.datasets import load_dataset
 from zerotag.features import BATCH_SIZE, extract_features

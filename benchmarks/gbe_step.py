@@ -9,14 +9,12 @@ weights of the model and gives the same semantic vectors.
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from timing import medians, print_table
+from measure import added_gigabytes, medians, print_table
 from zerotag.memory import keep_freed_memory
 from zerotag.models.gbe import GBE
 from zerotag.precision import autocast
@@ -72,10 +70,9 @@ def measure(side: str) -> tuple[float, float]:
             S = group_by_group(model, maps)
         model.loss(S, W, positives).backward()
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = added_gigabytes(step)
     (seconds,) = medians([step], ROUNDS)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return seconds, (peak - before) * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return seconds, memory
 
 
 def main() -> None:

@@ -8,14 +8,16 @@ All but WARP, whose draws are its own, are checked to give the same value first.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from timing import medians, print_table
+from measure import added_gigabytes, medians, print_table
 from zerotag.losses import hinge_rank, ranknet, warp
 from zerotag.models.attention_per_label import AttentionPerLabel
 
@@ -74,33 +76,68 @@ def attention_by_label(S: Tensor, W: Tensor, positives: Tensor) -> Tensor:
     return hinge_rank(torch.stack(scores, 1), positives).mean()
 
 
+@dataclass(frozen=True)
+class Case:
+    """One piece of work in both ways.
+
+    Attributes:
+        loop: the straightforward way.
+        own: the way of zerotag.
+        vectors: semantic vectors of an image.
+        smaller: by how much the batch is cut, so that the loop ends in seconds.
+    """
+
+    loop: Loss
+    own: Loss
+    vectors: int
+    smaller: int = 1
+
+    def steps(self, batch: int, labels: int, *, check: bool = False) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Forward and backward of a batch, by the loop and by zerotag."""
+        torch.manual_seed(0)
+        number = batch // self.smaller
+        S = torch.randn(number, self.vectors, VECTOR_DIM, requires_grad=True)
+        W = F.normalize(torch.randn(labels, VECTOR_DIM), dim=1)
+        positives = torch.rand(number, labels) < POSITIVES / labels
+        positives[:, 0] = True
+        if check:
+            torch.testing.assert_close(self.loop(S, W, positives), self.own(S, W, positives), rtol=1e-4, atol=1e-4)
+
+        def step(loss: Loss) -> None:
+            loss(S, W, positives).backward()
+
+        return partial(step, self.loop), partial(step, self.own)
+
+
+def cases() -> dict[str, Case]:
+    attention = AttentionPerLabel({8: 8, 16: 8, 32: 8}, VECTOR_DIM, grid=GRID)
+    return {
+        "RankNet": Case(ranknet_by_image, on_best_match(ranknet), NUM_GROUPS),
+        "hinge rank": Case(hinge_by_image, on_best_match(hinge_rank), NUM_GROUPS),
+        "WARP": Case(warp_by_positive, on_best_match(warp), NUM_GROUPS),
+        "attention per label": Case(attention_by_label, attention.loss, 2 * GRID**2, smaller=4),
+    }
+
+
+def memory(name: str, size: tuple[int, int], way: int) -> float:
+    return added_gigabytes(cases()[name].steps(*size)[way])
+
+
 def main() -> None:
-    model = AttentionPerLabel({8: 8, 16: 8, 32: 8}, VECTOR_DIM, grid=GRID)
-    regions = 2 * GRID**2
-    cases: list[tuple[str, Loss, Loss, int, int]] = [
-        ("RankNet", ranknet_by_image, on_best_match(ranknet), NUM_GROUPS, 1),
-        ("hinge rank", hinge_by_image, on_best_match(hinge_rank), NUM_GROUPS, 1),
-        ("WARP", warp_by_positive, on_best_match(warp), NUM_GROUPS, 1),
-        ("attention per label", attention_by_label, model.loss, regions, 4),
-    ]
-    rows = []
-    for name, loop, own, vectors, smaller in cases:
+    context = multiprocessing.get_context("spawn")
+    rows, peaks = [], []
+    for name, case in cases().items():
         for batch, labels in SIZES:
-            torch.manual_seed(0)
-            number = batch // smaller
-            S = torch.randn(number, vectors, VECTOR_DIM, requires_grad=True)
-            W = F.normalize(torch.randn(labels, VECTOR_DIM), dim=1)
-            positives = torch.rand(number, labels) < POSITIVES / labels
-            positives[:, 0] = True
-            if loop is not warp_by_positive:
-                torch.testing.assert_close(loop(S, W, positives), own(S, W, positives), rtol=1e-4, atol=1e-4)
-
-            def step(loss: Loss, S: Tensor = S, W: Tensor = W, positives: Tensor = positives) -> None:
-                loss(S, W, positives).backward()
-
-            slow, fast = medians([partial(step, loop), partial(step, own)])
-            rows.append((f"{name}, B={number}, {labels} labels", slow, fast))
+            slow, fast = medians(case.steps(batch, labels, check=name != "WARP"))
+            title = f"{name}, B={batch // case.smaller}, {labels} labels"
+            rows.append((title, slow, fast))
+            with context.Pool(1, maxtasksperchild=1) as pool:
+                by_loop, own = pool.starmap(memory, [(name, (batch, labels), way) for way in (0, 1)], chunksize=1)
+            peaks.append(f"| {title} | {by_loop:.2f} | {own:.2f} |")
     print_table("losses, forward and backward", "loop", "zerotag", rows)
+    print("\nwhat a step adds to the memory of a process at its peak\n")
+    print("| case | loop, GB | zerotag, GB |\n|---|---:|---:|")
+    print("\n".join(peaks))
 
 
 if __name__ == "__main__":

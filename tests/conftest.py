@@ -33,6 +33,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of one test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ZEROTAG_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set: 32 training and 16 test pictures of two squares each, labelled by colour, with boxes."""

@@ -1,7 +1,9 @@
-"""Medians of times taken in turn, and tables of their ratios."""
+"""Medians of times taken in turn, tables of their ratios, and what a piece of work adds to the memory."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -21,6 +23,14 @@ def medians(work: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> list[
             if number:  # the first round warms up
                 own.append(time.perf_counter() - began)
     return [float(np.median(own)) for own in seconds]
+
+
+def added_gigabytes(work: Callable[[], object]) -> float:
+    """What the work adds to the peak memory of this process; it tells only where nothing larger ran here before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (peak - before) * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def print_table(title: str, named: str, own: str, rows: Sequence[tuple[str, float, float]]) -> None:

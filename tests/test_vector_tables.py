@@ -1,0 +1,108 @@
+"""The table of label vectors in the cache: used again, made anew where damaged, shared between processes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from word_files import WORDS, glove, unit
+from zerotag import vectors
+from zerotag.vectors import VectorReport, label_vectors
+from zerotag.word_vector_files import look_up
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def only_table(cache: Path) -> Path:
+    (table,) = (cache / "vectors").iterdir()
+    return table
+
+
+def test_the_file_is_not_read_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = glove(tmp_path)
+    first, report = label_vectors(["sea zebra", "dog"], file)
+    asked: list[list[str]] = []
+
+    def counted(path: Path, labels: list[str]) -> Any:
+        asked.append(labels)
+        return look_up(path, labels)
+
+    monkeypatch.setattr(vectors, "look_up", counted)
+    again, same = label_vectors(["sea zebra", "dog"], file)
+    assert torch.equal(first, again)
+    assert report == same
+    assert asked == []
+    label_vectors(["cat", "dog"], file, centre_on=["lion", "dog"])
+    assert asked == [["cat", "lion"]]
+    only_table(cache)
+    glove(tmp_path, WORDS | {"dog": [1.0, 0.0, 0.0]})
+    changed, new = label_vectors(["dog"], file)
+    assert torch.equal(changed, torch.tensor([[1.0, 0.0, 0.0]]))
+    assert new.checksum != report.checksum
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "other", "json"])
+def test_a_damaged_table_is_made_anew(tmp_path: Path, cache: Path, damage: str) -> None:
+    file = glove(tmp_path)
+    first, _ = label_vectors(["dog", "cat"], file)
+    table = only_table(cache)
+    whole = table.read_bytes()
+    at = len(whole) - 3
+    table.write_bytes(
+        {
+            "cut": whole[:at],
+            "flipped": whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :],
+            "emptied": b"",
+            "other": vectors.save({"rows": np.zeros((1, 3), np.float32)}),
+            "json": whole.replace(b"dog", b"dig"),
+        }[damage]
+    )
+    again, _ = label_vectors(["dog", "cat"], file)
+    assert torch.equal(first, again)
+    assert vectors._read_table(table).keys() == {"dog", "cat"}
+
+
+def test_labels_of_a_table_that_is_lost_meanwhile_are_still_returned(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = glove(tmp_path)
+    label_vectors(["dog"], file)
+
+    def losing(path: Path, labels: list[str]) -> Any:
+        only_table(cache).unlink()
+        return look_up(path, labels)
+
+    monkeypatch.setattr(vectors, "look_up", losing)
+    assert label_vectors(["dog", "cat"], file)[1].labels == ("dog", "cat")
+
+
+def test_what_another_process_adds_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = glove(tmp_path)
+
+    def meanwhile(path: Path, labels: list[str]) -> Any:
+        monkeypatch.setattr(vectors, "look_up", look_up)
+        label_vectors(["dog", "cat"], file)
+        return look_up(path, labels)
+
+    monkeypatch.setattr(vectors, "look_up", meanwhile)
+    label_vectors(["sea", "cat"], file)
+
+    def never(path: Path, labels: list[str]) -> Any:
+        raise AssertionError(labels)
+
+    monkeypatch.setattr(vectors, "look_up", never)
+    assert label_vectors(["sea", "dog", "cat"], file)[0].shape == (3, 3)
+
+
+def test_many_threads_at_once(tmp_path: Path) -> None:
+    file = glove(tmp_path)
+    labels = [word for word in WORDS for _ in range(3)]
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda word: label_vectors([word], file)[0][0], labels))
+    torch.testing.assert_close(torch.stack(rows), unit(WORDS[word] for word in labels))
+    assert isinstance(label_vectors(list(WORDS), file)[1], VectorReport)
