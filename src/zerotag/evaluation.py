@@ -16,10 +16,10 @@ from torch import Tensor
 from zerotag.datasets import TEST, PictureDataset, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
+from zerotag.judgement import Report, evaluate
 from zerotag.labels import SETTINGS
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.protocols import Report, evaluate
 from zerotag.storage import full_disk_explained, write_atomically
 from zerotag.training.network import Inputs, Network, embed_all, scores_of
 from zerotag.training.prepare import inputs_for, load_network, vectors_for

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import re
 import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import numpy as np
 
 # parameters of mallopt, from glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -53,3 +57,14 @@ class PeakMemory:
                     self.num_bytes = max(self.num_bytes or 0, 1024 * int(found[1]))
             if self._closed.wait(0.05):
                 return
+
+
+def forget_pages(*arrays: np.ndarray) -> None:
+    """Give back the pages of arrays that are mapped read-only from a file; they are read again when needed."""
+    for array in arrays:
+        if isinstance(array, np.memmap) and array.mode == "r":
+            base: Any = array
+            while isinstance(base, np.ndarray):
+                base = base.base
+            with suppress(AttributeError):  # a system that has no such advice
+                base.madvise(mmap.MADV_DONTNEED)

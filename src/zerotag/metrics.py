@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer
@@ -12,6 +12,7 @@ from zerotag.errors import ZerotagError
 
 ENTRIES_AT_ONCE = 2**21
 Array = np.ndarray
+Ties = Literal["together", "first", "last"]
 
 
 class PrecisionRecallF1(NamedTuple):
@@ -23,45 +24,81 @@ class PrecisionRecallF1(NamedTuple):
 
 
 def average_precision(
-    scores: Float[Array, "n c"], positives: Bool[Array, "_ _"], known: Bool[Array, "_ _"] | None = None
+    scores: Float[Array, "n c"],
+    positives: Bool[Array, "_ _"],
+    known: Bool[Array, "_ _"] | None = None,
+    *,
+    ties: Ties = "together",
 ) -> Float64[Array, " c"]:
     """Average precision of each label over the images where it is known; NaN for a label without positives.
 
-    The mean over positives of the precision among all images that score at least as high: images of equal score
-    come together, as in scikit-learn, so the order of images is of no matter. Labels are taken in blocks of
+    The mean over positives of the precision among all images that rank at least as high. Labels are taken in blocks of
     ``ENTRIES_AT_ONCE`` scores (or one label); temporaries stay below 64 bytes for each of these.
 
     Args:
         scores: of N images by C labels.
         positives: which labels an image has, [N, C].
         known: which labels of an image were annotated, [N, C]; all when left out.
+        ties: images of equal score come "together", as in scikit-learn, so that the order of images is of no matter;
+            or the "first" or the "last" of them ranks highest, as in code that walks through a sorted list.
 
     Raises:
-        ZerotagError: the shapes differ, or scores are not finite.
+        ZerotagError: the shapes differ, scores are not finite, or there are 2³¹ images or more.
     """
     _check(scores, positives, known)
+    if len(scores) >= 2**31:
+        raise ZerotagError(f"average precision is taken over at most 2^31 - 1 images, and there are {len(scores)}")
     found = [np.empty(0)]
     for block in _blocks(scores.shape[1], scores.shape[0]):
-        chosen = None if known is None else known[:, block]
-        found.append(_average_precision(scores[:, block], positives[:, block], chosen))
+        chosen = None if known is None else known[:, block].T
+        found.append(_average_precision(scores[:, block].T, positives[:, block].T, chosen, ties))
     return np.concatenate(found)
 
 
-def _average_precision(scores: Array, positives: Array, known: Array | None) -> Array:
-    """The same for one block; unknown images stand at the end of a label's row, where nothing is a hit."""
-    key = _key(scores.T, None if known is None else known.T)
-    hit = (positives if known is None else positives & known).T
-    order = key.argsort(1)
-    key = np.take_along_axis(key, order, 1)
-    hits_so_far = np.take_along_axis(hit, order, 1).cumsum(1)
-    last_of_equals = np.ones(key.shape, bool)
-    np.not_equal(key[:, 1:], key[:, :-1], out=last_of_equals[:, :-1])
-    label, rank = last_of_equals.nonzero()
-    hits = hits_so_far[label, rank]
-    hits_before = np.where(np.diff(label, prepend=-1), 0, np.r_[0, hits[:-1]])
-    summed = np.bincount(label, (hits - hits_before) * hits / (rank + 1), minlength=len(hit))
+def _average_precision(scores: Array, positives: Array, known: Array | None, ties: Ties) -> Array:
+    """The same for one block of labels by images.
+
+    One number holds a score's rank (upper half), and below it the place of the image and whether it is a hit; so
+    sorting numbers sorts all of it. Unknown images stand at the end, where nothing is a hit.
+    """
+    num_labels, num_images = scores.shape
+    hit = positives if known is None else positives & known
+    entry = _descending(scores).astype(np.int64)
+    entry <<= 32
+    if ties == "together":
+        entry |= hit  # a hit comes last among equals, so the last of them says where they end
+    else:
+        place = np.arange(num_images) << 1
+        entry |= (place if ties == "first" else place[::-1]) | hit
+    if known is not None:
+        entry[~known] = np.iinfo(np.int64).max - 1
+    entry.sort(1)
+    label, index = (entry & 1).astype(bool).nonzero()
+    number = np.bincount(label, minlength=num_labels)
+    hits_so_far = np.arange(1, len(label) + 1) - (np.cumsum(number) - number)[label]
+    if ties == "together":
+        score = entry[label, index]
+        last = np.append((label[1:] != label[:-1]) | (score[1:] != score[:-1]), np.ones(min(1, len(label)), bool))
+        label, index, hits_so_far = label[last], index[last], hits_so_far[last]
+    gained = np.where(np.diff(label, prepend=-1), hits_so_far, np.diff(hits_so_far, prepend=0))
+    summed = np.bincount(label, gained * hits_so_far / (index + 1), minlength=num_labels)
     with np.errstate(invalid="ignore"):
-        return summed / hit.sum(1)
+        return summed / number
+
+
+def _descending(scores: Array) -> Array:
+    """Integers of 32 bits, the smaller the higher the score, and equal where scores are equal."""
+    if scores.dtype == np.float32 or scores.dtype == np.float16:
+        bits = np.subtract(0, scores, dtype=np.float32, order="C").view(np.int32)  # 0 - x knows no negative zero
+        bits ^= (bits >> 31) & np.int32(2**31 - 1)
+        return bits
+    order = (-scores).argsort(1)
+    ordered = np.take_along_axis(scores, order, 1)
+    step = np.zeros(scores.shape, np.int32)
+    step[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    rank = np.empty_like(step)
+    np.put_along_axis(rank, order, step.cumsum(1, dtype=np.int32), 1)
+    return rank
 
 
 def precision_recall_f1_at_k(
@@ -72,10 +109,8 @@ def precision_recall_f1_at_k(
 ) -> PrecisionRecallF1:
     """Precision, recall and F1 of each image's k best labels, micro-averaged over all N images.
 
-    P = hits / (N·k) and R = hits / number of positives. Among equal scores the label that comes first is taken.
-    Unknown labels are left out of an image's ranking, so they are neither hit nor miss; an image with fewer than k
-    known labels still counts k in P. Without any positive R is NaN. Images are taken in blocks of
-    ``ENTRIES_AT_ONCE`` scores (or one image); temporaries stay below 64 bytes for each of these.
+    P = hits / (N·k) and R = hits / number of positives, with the hits of :func:`hits_at_k`. An image with fewer than k
+    known labels still counts k in P. Without any positive R is NaN.
 
     Args:
         scores: of N images by C labels.
@@ -86,21 +121,45 @@ def precision_recall_f1_at_k(
     Raises:
         ZerotagError: the shapes differ, scores are not finite, there is no image, or k is not in 1..C.
     """
+    hits = hits_at_k(scores, positives, k, known)
+    if not len(scores):
+        raise ZerotagError(f"precision at {k} needs at least one image, and there are none")
+    num_positives = int((positives if known is None else positives & known).sum())
+    return precision_recall_f1(hits, len(scores) * k, num_positives)
+
+
+def hits_at_k(
+    scores: Float[Array, "n c"],
+    positives: Bool[Array, "_ _"],
+    k: int,
+    known: Bool[Array, "_ _"] | None = None,
+) -> int:
+    """How many of the images' k best labels are right; among equal scores the label that comes first is taken.
+
+    Unknown labels are left out of an image's ranking, so they are neither hit nor miss. Images are taken in blocks of
+    ``ENTRIES_AT_ONCE`` scores (or one image); temporaries stay below 64 bytes for each of these.
+
+    Args:
+        scores: of N images by C labels.
+        positives: which labels an image has, [N, C].
+        k: how many labels of an image are taken.
+        known: which labels of an image were annotated, [N, C]; all when left out.
+
+    Raises:
+        ZerotagError: the shapes differ, scores are not finite, or k is not in 1..C.
+    """
     _check(scores, positives, known)
     num_images, num_labels = scores.shape
-    if not num_images:
-        raise ZerotagError(f"precision at {k} needs at least one image, and there are none")
     if not 1 <= k <= num_labels:
         raise ZerotagError(
             f"the best {k} labels were asked for, but {num_labels} are ranked; k must be 1 to {num_labels}"
         )
-    hits = num_positives = 0
+    hits = 0
     for block in _blocks(num_images, num_labels):
         key = _key(scores[block], None if known is None else known[block])
         hit = positives[block] if known is None else positives[block] & known[block]
-        num_positives += int(hit.sum())
         hits += int((_first_k(key, k) & hit).sum())
-    return precision_recall_f1(hits, num_images * k, num_positives)
+    return hits
 
 
 def precision_recall_f1(hits: int | float, num_chosen: int, num_positives: int) -> PrecisionRecallF1:

@@ -1,155 +1,114 @@
-"""Protocols: which images, labels and annotations count, and how; every report says which one was used."""
+"""Protocols: which images, labels and annotations count, and how.
+
+The field's published figures come from evaluators that disagree. Each is a protocol here, by the name of those who
+printed most with it, and agrees with their code; every report says which one was used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int8
+from jaxtyping import Int
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import UnknownNameError
 from zerotag.labels import LabelSet
-from zerotag.metrics import (
-    PrecisionRecallF1,
-    average_precision,
-    expected_average_precision,
-    precision_recall_f1,
-    precision_recall_f1_at_k,
-)
+from zerotag.metrics import Ties
 
 
 @dataclass(frozen=True)
-class LabelFigures:
-    """One label's figures; ``average_precision`` is None where no image is known to have it."""
-
-    label: str
-    seen: bool
-    average_precision: float | None
-    num_positives: int
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What a random order gets on the same images and labels: exact expectations, nothing is drawn."""
-
-    mean_average_precision: float
-    at_k: dict[int, PrecisionRecallF1]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Figures of one setting under one protocol, as shares in [0, 1].
+class Protocol:
+    """The rules of an evaluator.
 
     Attributes:
-        protocol: name of the protocol.
-        setting: "zsl", "gzsl" or "multilabel".
-        num_images: N, the images counted.
-        num_dropped: images that the protocol leaves out.
-        num_labels: how many labels are ranked.
-        labels_without_positives: how many of them no image has; they are left out of the mean.
-        mean_average_precision: over the other labels.
-        at_k: precision, recall and F1 of each image's K best labels.
-        positives_per_image: Q, the mean number of positives of an image. It is K·P/R for every K and every method;
-            figures in which that changes were not counted on the same images.
-        chance: the same figures of a random order.
-        per_label: in the order of the columns.
+        name: of the protocol.
+        summary: what sets it apart, and whose it is.
+        drops_images_without_positives: leave out images that have none of the labels ranked.
+        ties: which of the images of equal score ranks highest for a label.
+        zero_without_positives: a label that no image has counts as 0 in the mean; otherwise it is left out.
+        unknown_is_negative: images where a label is not annotated count as negatives in its average precision;
+            otherwise they are left out of it.
+        unknown_is_miss: labels that an image is not annotated for may be among its K best, where they are no hit;
+            otherwise they are not ranked.
+        last_label_first: of an image's labels of equal score the last one is taken, where unseen labels stand before
+            seen ones; otherwise the first one, where seen labels stand before unseen ones.
+        pooled: a label's average precision is that of all annotated entries, of whatever label, of the images that
+            are annotated for it; where seen labels are ranked too, labels without annotations are left out.
     """
 
-    protocol: str
-    setting: str
-    num_images: int
-    num_dropped: int
-    num_labels: int
-    labels_without_positives: int
-    mean_average_precision: float
-    at_k: dict[int, PrecisionRecallF1]
-    positives_per_image: float
-    chance: Chance
-    per_label: tuple[LabelFigures, ...]
+    name: str
+    summary: str
+    drops_images_without_positives: bool = False
+    ties: Ties = "together"
+    zero_without_positives: bool = True
+    unknown_is_negative: bool = False
+    unknown_is_miss: bool = True
+    last_label_first: bool = False
+    pooled: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, which turns the keys K into text."""
-        plain = asdict(self)
-        plain["at_k"] = {k: figures._asdict() for k, figures in self.at_k.items()}
-        plain["chance"]["at_k"] = {k: figures._asdict() for k, figures in self.chance.at_k.items()}
-        return plain
+    def order_of_equals(self, labels: LabelSet, ranked: slice) -> Int[np.ndarray, " c"]:
+        """The columns ranked, in the order in which labels of equal score are taken."""
+        columns = np.arange(len(labels.all))[ranked]
+        if not self.last_label_first:
+            return columns
+        seen = columns < len(labels.seen)
+        return np.concatenate([columns[seen][::-1], columns[~seen][::-1]])
+
+    def ties_explained(self) -> str:
+        """The rule for equal scores, in words."""
+        images = {
+            "together": "images of equal score come together",
+            "first": "of images of equal score the first one ranks highest",
+            "last": "of images of equal score the last one ranks highest",
+        }[self.ties]
+        label = "last one, unseen before seen," if self.last_label_first else "first one, seen before unseen,"
+        return f"{images}; of an image's labels of equal score the {label} is taken"
 
 
-def evaluate(
-    scores: Float[np.ndarray, "n c"],
-    annotations: Int8[np.ndarray, "_ _"],
-    labels: LabelSet,
-    *,
-    setting: str,
-    ks: Sequence[int] = (3, 5),
-) -> Report:
-    """Figures under protocol ``paper``.
-
-    No image is dropped. A label's average precision is taken over the images where it is annotated, equal scores
-    as in scikit-learn; labels without a positive image are left out of the mean and counted. Precision, recall and F1
-    are micro over all images; unknown labels are neither hit nor miss, and of equal scores the first label is taken.
-
-    Args:
-        scores: of N images by all labels, seen then unseen.
-        annotations: 1 positive, −1 negative, 0 unknown, in the same rows and columns.
-        labels: names of the columns.
-        setting: "zsl" ranks the unseen labels, "gzsl" all, "multilabel" all where all are seen.
-        ks: how many of an image's best labels are counted; one larger than the number of labels ranked is left out.
-
-    Raises:
-        ZerotagError: shapes, values, setting or ks do not fit, or no image has a label.
-    """
-    _check(scores, annotations, labels)
-    ranked = labels.ranked(setting)
-    scores, annotations = scores[:, ranked], annotations[:, ranked]
-    positives, known = annotations == 1, annotations != 0
-    ks = [k for k in ks if k <= scores.shape[1]]
-    num_positives, num_known = positives.sum(0), known.sum(0)
-    if not num_positives.any():
-        raise ZerotagError(
-            f"none of the {len(scores)} images has one of the {len(num_positives)} labels of setting '{setting}', "
-            "so there is nothing to find; look at the annotations of the test images"
-        )
-    precisions = average_precision(scores, positives, known)
-    return Report(
-        protocol="paper",
-        setting=setting,
-        num_images=len(scores),
-        num_dropped=0,
-        num_labels=len(num_positives),
-        labels_without_positives=int((num_positives == 0).sum()),
-        mean_average_precision=float(np.nanmean(precisions)),
-        at_k={k: precision_recall_f1_at_k(scores, positives, k, known) for k in ks},
-        positives_per_image=float(num_positives.sum() / len(scores)),
-        chance=Chance(
-            float(np.nanmean(expected_average_precision(num_positives, num_known))),
-            {k: _chance_at_k(positives.sum(1), known.sum(1), k) for k in ks},
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "paper",
+            "no image is dropped, unknown labels are neither hit nor miss, labels without positives are left out",
+            zero_without_positives=False,
+            unknown_is_miss=False,
         ),
-        per_label=tuple(
-            LabelFigures(label, label in seen, float(precision) if number else None, int(number))
-            for seen in [set(labels.seen)]
-            for label, precision, number in zip(labels.all[ranked], precisions, num_positives, strict=True)
+        Protocol(
+            "lesa",
+            "Huynh and Elhamifar, CVPR 2020: no image is dropped, unknown labels count against precision at K",
+            last_label_first=True,
+        ),
+        Protocol(
+            "biam",
+            "Narayan et al., ICCV 2021, NUS-WIDE: no image is dropped, equal scores in the order of images",
+            ties="first",
+        ),
+        Protocol(
+            "biam-open-images",
+            "Narayan et al., ICCV 2021, Open Images: a label's average precision is taken over a pool of all labels "
+            "of its images, which is no mean over labels; only to be set beside figures printed with it",
+            drops_images_without_positives=True,
+            ties="first",
+            pooled=True,
+        ),
+        Protocol(
+            "sdl",
+            "Ben-Cohen et al., ICCV 2021, and work after it: images without a positive label are dropped",
+            drops_images_without_positives=True,
+            ties="last",
+            unknown_is_negative=True,
         ),
     )
+}
 
 
-def _chance_at_k(num_positives: np.ndarray, num_known: np.ndarray, k: int) -> PrecisionRecallF1:
-    """Means over all orders of each image's known labels; the figures are proportional to the number of hits."""
-    hits = np.minimum(k, num_known) * num_positives / np.maximum(num_known, 1)
-    return precision_recall_f1(float(hits.sum()), k * len(num_known), int(num_positives.sum()))
+def protocol_named(name: str) -> Protocol:
+    """The protocol of that name.
 
-
-def _check(scores: np.ndarray, annotations: np.ndarray, labels: LabelSet) -> None:
-    expected = (len(scores), len(labels.all))
-    if scores.shape != expected or annotations.shape != expected:
-        raise ZerotagError(
-            f"{len(labels.all)} labels need as many columns of scores and annotations, and both need as many images; "
-            f"scores are {scores.shape}, annotations {annotations.shape}"
-        )
-    if annotations.min(initial=0) < -1 or annotations.max(initial=0) > 1:
-        wrong = sorted(set(np.unique(annotations).tolist()) - {-1, 0, 1})
-        raise ZerotagError(
-            f"annotations are 1 (positive), -1 (negative) or 0 (unknown), but some are {', '.join(map(str, wrong))}"
-        )
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError("protocol", name, list(PROTOCOLS))
+    return PROTOCOLS[name]
