@@ -20,6 +20,7 @@ from zerotag.judgement import Report, evaluate
 from zerotag.labels import SETTINGS
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
+from zerotag.protocols import protocol_named
 from zerotag.storage import full_disk_explained, write_atomically
 from zerotag.training.network import Inputs, Network, embed_all, scores_of
 from zerotag.training.prepare import inputs_for, load_network, vectors_for
@@ -81,6 +82,7 @@ def evaluate_run(
     settings: Sequence[str] = ("zsl", "gzsl"),
     *,
     ks: Sequence[int] = (3, 5),
+    protocol: str = "paper",
     scores_file: Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -90,12 +92,15 @@ def evaluate_run(
         folder: of the run.
         settings: "zsl", "gzsl" or "multilabel".
         ks: how many of a picture's best labels are counted.
+        protocol: a name in :data:`zerotag.protocols.PROTOCOLS`.
         scores_file: where the scores go as a NumPy array [N, C], the test pictures by all labels, seen then unseen.
         progress: told of each step.
 
     Raises:
-        ZerotagError: the run is not finished, its data set changed since, or its model cannot do a setting.
+        ZerotagError: the run is not finished, its data set changed since, its model cannot do a setting, or there is
+            no such protocol.
     """
+    protocol_named(protocol)
     run = load_run(folder)
     dataset = load_dataset(run.settings.data)
     W, _ = vectors_for(run.settings, run.labels)
@@ -117,7 +122,7 @@ def evaluate_run(
             np.save(scores_file, scores)
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
     evaluation = Evaluation(
-        {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks) for s in settings},
+        {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks, protocol=protocol) for s in settings},
         play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
         ms_per_image=ms_per_image,
@@ -127,10 +132,12 @@ def evaluate_run(
 
 
 def _keep(file: Path, evaluation: Evaluation) -> None:
-    """Write the figures; those of settings that were not asked for this time stay."""
+    """Write the figures; those of settings that were not asked for this time stay, if by the same protocol."""
     results = evaluation.to_dict()
     if file.exists():
-        results["settings"] = json.loads(file.read_text())["settings"] | results["settings"]
+        earlier = json.loads(file.read_text())["settings"]
+        same = {s: report for s, report in earlier.items() if report["protocol"] == evaluation.protocol}
+        results["settings"] = same | results["settings"]
     write_atomically(file, json.dumps(results, indent=1))
 
 

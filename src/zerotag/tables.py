@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from zerotag.doctor import Finding
-from zerotag.evaluation import Evaluation
+from zerotag.evaluation import PointingGame
+from zerotag.judgement import Report
 from zerotag.published import Published, doubts, implied_q
 from zerotag.tagging.folder import TaggedFolder
 
@@ -19,14 +20,14 @@ Q_EXPLAINED = (
 )
 
 
-def figures(evaluation: Evaluation) -> Table:
+def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) -> Table:
     """One column a setting, beside what a random order would get; figures in percent."""
-    table = Table(title=f"protocol {evaluation.protocol}, figures in percent")
+    reports = by_setting.values()
+    table = Table(title=f"protocol {next(iter(reports)).protocol}, figures in percent")
     table.add_column("figure")
-    for setting in evaluation.reports:
+    for setting in by_setting:
         table.add_column(setting, justify="right")
         table.add_column("chance", justify="right", style="dim")
-    reports = evaluation.reports.values()
 
     both = [of for report in reports for of in (report, report.chance)]
     table.add_row("mAP", *(f"{100 * of.mean_average_precision:.2f}" for of in both))
@@ -36,11 +37,13 @@ def figures(evaluation: Evaluation) -> Table:
     table.add_section()
     for name, texts in (
         ("labels", [f"{report.num_labels}" for report in reports]),
+        ("labels without positives", [f"{report.labels_without_positives}" for report in reports]),
         ("images N", [f"{report.num_images}" for report in reports]),
+        ("images dropped", [f"{report.num_dropped}" for report in reports]),
         ("right labels an image Q", [f"{report.positives_per_image:.2f}" for report in reports]),
     ):
         table.add_row(name, *(cell for text in texts for cell in (text, "")))
-    if (game := evaluation.pointing_game) is not None:
+    if game is not None:
         table.caption = (
             f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
             f"(chance {100 * game.chance:.1f})"

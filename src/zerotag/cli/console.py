@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
 
+from zerotag.errors import ZerotagError
 from zerotag.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -18,6 +19,8 @@ data_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
 notes = Console(stderr=True)
 
+Protocol = Annotated[str, typer.Option(help="paper, lesa, biam, biam-open-images or sdl: whose rules are judged by.")]
+At = Annotated[str, typer.Option(help="How many of a picture's best labels count: one K or several, with commas.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 
 
@@ -51,3 +54,15 @@ def progress_bars() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def counts(text: str) -> list[int]:
+    """The numbers of a list such as "3,5".
+
+    Raises:
+        ZerotagError: one of them is no whole number above zero.
+    """
+    numbers = [part.strip() for part in text.split(",")]
+    if wrong := [number for number in numbers if not number.isdecimal() or not int(number)]:
+        raise ZerotagError(f"'{wrong[0]}' is no number of labels; write whole numbers such as 3,5")
+    return [int(number) for number in numbers]

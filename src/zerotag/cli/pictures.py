@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, app, data_app, notes, progress_bars
+from zerotag.cli.console import AsJson, At, Protocol, app, counts, data_app, notes, progress_bars
 from zerotag.errors import UnknownNameError
 
 
@@ -96,21 +96,23 @@ def evaluate(
             help="zsl ranks unseen labels, gzsl all, multilabel all where all were trained; separate with commas."
         ),
     ] = "zsl,gzsl",
+    protocol: Protocol = "paper",
+    at: At = "3,5",
     as_json: AsJson = False,
 ) -> None:
-    """Judge a run on its data set's test pictures: mAP over labels, precision, recall and F1 at 3 and 5.
+    """Judge a run on its data set's test pictures: mAP over labels, precision, recall and F1 at K.
 
-    Example: `zerotag eval runs/gbe --setting zsl,gzsl`
+    Example: `zerotag eval runs/gbe --setting zsl,gzsl --protocol lesa`
     """
     from zerotag import tables
     from zerotag.evaluation import evaluate_run
 
     with progress_bars() as progress:
-        evaluation = evaluate_run(run, setting.split(","), progress=progress)
+        evaluation = evaluate_run(run, setting.split(","), ks=counts(at), protocol=protocol, progress=progress)
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=1))
         return
-    Console().print(tables.figures(evaluation))
+    Console().print(tables.figures(evaluation.reports, evaluation.pointing_game))
 
 
 @app.command()

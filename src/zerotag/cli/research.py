@@ -1,4 +1,4 @@
-"""Commands for those who compare methods: tune, bench, study, published."""
+"""Commands for those who compare methods: score, tune, bench, study, published."""
 
 from __future__ import annotations
 
@@ -10,7 +10,48 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, app, notes, progress_bars
+from zerotag.cli.console import AsJson, At, Protocol, app, counts, notes, progress_bars
+
+
+@app.command()
+def score(
+    scores: Annotated[Path, typer.Argument(help="NumPy file of scores, images by labels, seen labels first.")],
+    annotations: Annotated[Path, typer.Argument(help="NumPy file in the same shape: 1 right, -1 wrong, 0 unknown.")],
+    seen: Annotated[
+        int | None, typer.Option(min=0, help="How many of the first labels are seen; all of them when left out.")
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="Text file with the labels' names, a label a line.")] = None,
+    protocol: Protocol = "paper",
+    at: At = "3,5",
+    zeros_are_negative: Annotated[
+        bool, typer.Option("--zeros-are-negative", help="The annotations are 1 and 0, and 0 is wrong, not unknown.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the scores of any model by a protocol; files larger than the memory are no trouble.
+
+    With --seen the last labels are unseen, and the figures are those of zsl and gzsl.
+
+    Example: `zerotag score scores.npy annotations.npy --seen 925 --protocol biam`
+    """
+    from zerotag import tables
+    from zerotag.judgement import evaluate
+    from zerotag.labels import LabelSet, read_label_file
+    from zerotag.score_files import read_annotations, read_scores
+
+    table, annotated = read_scores(scores), read_annotations(annotations, zeros_are_negative=zeros_are_negative)
+    words = [f"label {c}" for c in range(table.shape[1])] if names is None else read_label_file(names)
+    number = len(words) if seen is None else seen
+    labels = LabelSet(tuple(words[:number]), tuple(words[number:]))
+    settings = ["zsl", "gzsl"] if labels.unseen else ["multilabel"]
+    reports = {
+        setting: evaluate(table, annotated, labels, setting=setting, ks=counts(at), protocol=protocol)
+        for setting in settings
+    }
+    if as_json:
+        print(json.dumps({setting: report.to_dict() for setting, report in reports.items()}, indent=1))
+        return
+    Console().print(tables.figures(reports))
 
 
 @app.command()
