@@ -25,12 +25,17 @@ def medians(work: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> list[
     return [float(np.median(own)) for own in seconds]
 
 
+def peak_gigabytes() -> float:
+    """The most memory that this process ever held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
 def added_gigabytes(work: Callable[[], object]) -> float:
     """What the work adds to the peak memory of this process; it tells only where nothing larger ran here before."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_gigabytes()
     work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (peak - before) * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peak_gigabytes() - before
 
 
 def print_table(title: str, named: str, own: str, rows: Sequence[tuple[str, float, float]]) -> None:

@@ -23,6 +23,7 @@ from zerotag.metrics import (
 from zerotag.protocols import Protocol, protocol_named
 
 IMAGE_BLOCK, LABEL_BLOCK = 2**21, 2**24
+LARGEST_POOLS = 10**10
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,12 @@ def _pooled(
         positive.append(some[row, place] == 1)
         values.append(scores[kept[block], columns[0] : columns[-1] + 1][row, place])
         forget_pages(scores, annotations)
+    entries = np.bincount(np.concatenate(rows), minlength=len(kept)).astype(float)
+    if (entries**2).sum() > LARGEST_POOLS:
+        raise ZerotagError(
+            f"protocol '{rules.name}' pools all that is annotated of a label's images, anew for each label; it is meant "
+            f"for images with few annotated labels, and these have {entries.mean():.0f} each; choose another protocol"
+        )
     at, shape = (np.concatenate(rows), np.concatenate(places)), (len(kept), len(columns))
     # a pool is cut from numbers of entries, since a score may be 0, which sparse arrays forget
     number = csr_array((np.arange(1, len(at[0]) + 1), at), shape)

@@ -156,10 +156,24 @@ def hits_at_k(
         )
     hits = 0
     for block in _blocks(num_images, num_labels):
-        key = _key(scores[block], None if known is None else known[block])
-        hit = positives[block] if known is None else positives[block] & known[block]
-        hits += int((_first_k(key, k) & hit).sum())
+        if known is None:
+            hits += _hits_at_k(scores[block], positives[block], k)
+        else:
+            ranked = np.where(known[block], scores[block], -np.inf).astype(scores.dtype, copy=False)
+            hits += _hits_at_k(ranked, positives[block] & known[block], k)
     return hits
+
+
+def _hits_at_k(scores: Array, hit: Array, k: int) -> int:
+    """The same for one block: only the few hits are looked at, and equal scores only where a hit is among them."""
+    place = scores.shape[1] - k
+    kth = np.partition(scores, place, axis=1)[:, place]
+    image, label = hit.nonzero()
+    of_hit = scores[image, label]
+    level = np.unique(image[of_hit == kth[image]])
+    equal = scores[level] == kth[level, None]
+    taken = k - (scores[level] > kth[level, None]).sum(1, keepdims=True)
+    return int((of_hit > kth[image]).sum() + (equal & (equal.cumsum(1) <= taken) & hit[level]).sum())
 
 
 def precision_recall_f1(hits: int | float, num_chosen: int, num_positives: int) -> PrecisionRecallF1:
@@ -186,21 +200,6 @@ def expected_average_precision(
     others = np.maximum(N - 1, 1)
     expected = np.where(N > 1, (P - 1) / others + (N - P) / (np.maximum(N, 1) * others) * harmonic, 1.0)
     return np.where(P > 0, expected, np.nan)
-
-
-def _key(scores: Array, known: Array | None) -> Array:
-    """Numbers that are smaller the earlier an entry ranks, infinite for unknown ones; rows lie together in memory."""
-    key: Array = np.negative(scores, order="C")
-    if known is not None:
-        key[~known] = np.inf
-    return key
-
-
-def _first_k(key: Array, k: int) -> Array:
-    """Which k entries of each row are the smallest; among equals the first ones."""
-    kth = np.partition(key, k - 1, axis=1)[:, k - 1, None]
-    ahead, level = key < kth, key == kth
-    return ahead | (level & (level.cumsum(1) <= k - ahead.sum(1, keepdims=True)))
 
 
 def _blocks(length: int, width: int) -> Iterator[slice]:
