@@ -49,7 +49,7 @@ def test_mapped_files_in_small_blocks_give_the_same_figures(
 
 def test_pools_that_hold_too_much_are_refused(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judgement, "LARGEST_POOLS", 100)
-    with pytest.raises(ZerotagError, match="meant for images with few annotated labels, and these have 7 each"):
+    with pytest.raises(ZerotagError, match="meant for images with few annotated labels, while these have 7 each"):
         evaluate(*map(np.load, files), LABELS, setting="gzsl", protocol="biam-open-images")
 
 

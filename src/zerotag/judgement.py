@@ -234,8 +234,8 @@ def _pooled(
     entries = np.bincount(np.concatenate(rows), minlength=len(kept)).astype(float)
     if (entries**2).sum() > LARGEST_POOLS:
         raise ZerotagError(
-            f"protocol '{rules.name}' pools all that is annotated of a label's images, anew for each label; it is meant "
-            f"for images with few annotated labels, and these have {entries.mean():.0f} each; choose another protocol"
+            f"protocol '{rules.name}' pools all that is annotated of a label's images, anew for each label; meant "
+            f"for images with few annotated labels, while these have {entries.mean():.0f} each; choose another protocol"
         )
     at, shape = (np.concatenate(rows), np.concatenate(places)), (len(kept), len(columns))
     # a pool is cut from numbers of entries, since a score may be 0, which sparse arrays forget
