@@ -23,7 +23,7 @@ from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
 from zerotag.storage import full_disk_explained, write_atomically
 from zerotag.training.network import Inputs, Network, embed_all, scores_of
-from zerotag.training.prepare import inputs_for, load_network, vectors_for
+from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
 from zerotag.training.run import load_run
 
 BATCH_SIZE = 64
@@ -104,13 +104,14 @@ def evaluate_run(
     run = load_run(folder)
     dataset = load_dataset(run.settings.data)
     W, _ = vectors_for(run.settings, run.labels)
-    network, backbone = load_network(run, W)
+    source = map_source(run.settings, dataset)
+    network = load_network(run, W, source)
     if impossible := [s for s in settings if s in SETTINGS and s not in network.model.settings]:
         raise ZerotagError(
             f"model {run.settings.model.name} cannot do setting '{impossible[0]}': it ranks only labels that it was "
             f"trained on; it can do {', '.join(network.model.settings)}"
         )
-    inputs = inputs_for(run.settings, dataset, backbone, progress)
+    inputs = inputs_for(run.settings, dataset, source, progress)
     test = dataset.rows(TEST)
     if not len(test):
         raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")

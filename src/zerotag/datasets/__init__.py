@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zerotag.datasets import hdf5, nus_wide
 from zerotag.datasets.folder import read_folder
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject
+from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, StoredMaps
 from zerotag.datasets.pocket import BUILDERS
 from zerotag.errors import ZerotagError
 from zerotag.storage import cache_folder
 
-__all__ = ["TEST", "TRAIN", "PictureDataset", "SceneObject", "dataset_folder", "load_dataset"]
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "PictureDataset",
+    "SceneObject",
+    "StoredMaps",
+    "dataset_folder",
+    "layout_of",
+    "load_dataset",
+]
+
+
+# looked at in this order; a folder that none of them recognises is one of pictures with a table of labels
+LAYOUTS = {"nus-wide": nus_wide, "hdf5": hdf5}
+
+
+def layout_of(root: Path) -> str:
+    """Which of the layouts that people have a folder is in; "folder" where it is none of them."""
+    return next((name for name, layout in LAYOUTS.items() if layout.recognises(root)), "folder")
 
 
 def dataset_folder(name: str) -> Path:
@@ -19,7 +38,7 @@ def dataset_folder(name: str) -> Path:
 
 
 def load_dataset(data: str) -> PictureDataset:
-    """A pocket data set by name, or a folder of pictures with its table of labels.
+    """A pocket data set by name, or a folder in any layout.
 
     Raises:
         ZerotagError: the pocket data set was not built yet, or the folder cannot be read.
@@ -29,7 +48,8 @@ def load_dataset(data: str) -> PictureDataset:
             raise ZerotagError(
                 f"there is no data set '{data}': it is neither a folder nor one of {', '.join(BUILDERS)}"
             )
-        return read_folder(Path(data))
+        layout = layout_of(Path(data))
+        return LAYOUTS[layout].read(Path(data)) if layout in LAYOUTS else read_folder(Path(data))
     root = dataset_folder(data)
     if not (root / "dataset.json").exists():
         raise ZerotagError(f"{data} was not built yet; run: zerotag data build {data}")

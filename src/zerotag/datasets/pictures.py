@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Int, Int8
+from torch import Tensor
 
-from zerotag.errors import UnknownNameError
+from zerotag.errors import UnknownNameError, ZerotagError
 
 TRAIN, TEST = "train", "test"
 
@@ -27,6 +29,22 @@ class SceneObject:
     labels: tuple[str, ...]
 
 
+class StoredMaps(Protocol):
+    """Feature maps that a data set brings along in place of pictures.
+
+    Attributes:
+        channels: number of channels by stride.
+    """
+
+    channels: dict[int, int]
+
+    def batch(self, indices: np.ndarray) -> dict[int, Tensor]:
+        """Maps of some pictures by stride, each [b, c, h, w]."""
+
+    def record(self) -> dict[str, Any]:
+        """What the maps are, as plain data."""
+
+
 @dataclass(frozen=True)
 class PictureDataset:
     """Pictures with annotated labels.
@@ -38,6 +56,9 @@ class PictureDataset:
         labels: names of C labels.
         annotations: [N, C], 1 positive, −1 negative, 0 unknown.
         objects: the objects in each picture, where the data set knows them.
+        unseen: the labels that are never trained on, where the data set fixes them; otherwise a run draws its own.
+        maps: feature maps, where it has those and no pictures.
+        left_out: pictures that it lists and does not hold, with the reason.
     """
 
     root: Path
@@ -46,9 +67,18 @@ class PictureDataset:
     labels: tuple[str, ...]
     annotations: Int8[np.ndarray, "n c"]
     objects: tuple[tuple[SceneObject, ...], ...] | None = None
+    unseen: tuple[str, ...] = ()
+    maps: StoredMaps | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def picture(self, index: int) -> Path:
-        """The file of a picture."""
+        """The file of a picture.
+
+        Raises:
+            ZerotagError: the data set has feature maps alone.
+        """
+        if self.maps is not None:
+            raise ZerotagError(f"{self.root} holds feature maps and no pictures, so '{self.paths[index]}' is not there")
         return self.root / self.paths[index]
 
     def rows(self, split: str) -> Int[np.ndarray, " m"]:

@@ -19,7 +19,7 @@ from zerotag.harness.jobs import Job, Variant, plan
 from zerotag.labels import split_labels
 from zerotag.progress import Progress, silent
 from zerotag.storage import full_disk_explained
-from zerotag.training.prepare import backbone_for, inputs_for, vectors_for
+from zerotag.training.prepare import inputs_for, map_source, vectors_for
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -76,7 +76,7 @@ def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
     for job in jobs:
         chosen = job.settings
         if chosen.backbone.model_dump_json() not in done and not chosen.backbone.train:
-            inputs_for(chosen, dataset, backbone_for(chosen), progress)
+            inputs_for(chosen, dataset, map_source(chosen, dataset), progress)
         if chosen.vectors.model_dump_json() not in done:
             vectors_for(chosen, split_labels(dataset.labels, unseen_fraction=0.0, seed=0))
         done |= {chosen.backbone.model_dump_json(), chosen.vectors.model_dump_json()}

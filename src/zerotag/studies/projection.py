@@ -18,7 +18,7 @@ from zerotag.prefetch import prefetched
 from zerotag.studies.records import figure, write_table
 from zerotag.studies.request import Request
 from zerotag.training.network import embed_all
-from zerotag.training.prepare import inputs_for, load_network, vectors_for
+from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
 from zerotag.training.run import load_run
 
 NUM_LABELS, NUM_NEIGHBOURS, BATCH_SIZE = 10, 10, 64
@@ -48,8 +48,9 @@ def make(request: Request) -> list[Path]:
         raise ZerotagError(f"only {len(rows)} test pictures carry exactly one of {', '.join(labels)}; more are needed")
 
     W, _ = vectors_for(run.settings, run.labels)
-    network, backbone = load_network(run, W)
-    inputs = inputs_for(run.settings, dataset, backbone, request.progress)
+    source = map_source(run.settings, dataset)
+    network = load_network(run, W, source)
+    inputs = inputs_for(run.settings, dataset, source, request.progress)
     batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
     pooled = [batch[32].float().mean((2, 3)) for _, batch in prefetched(inputs.batch, batches)]
     spaces = {

@@ -16,7 +16,7 @@ from zerotag.backbones import Backbone
 from zerotag.errors import ZerotagError
 from zerotag.images import open_picture
 from zerotag.training.network import Batch, Network, scores_of
-from zerotag.training.prepare import load_network, vectors_for
+from zerotag.training.prepare import backbone_for, load_network, vectors_for
 from zerotag.training.run import Run, load_run
 
 BATCH_SIZE = 32
@@ -53,7 +53,8 @@ class Tagger:
         """
         record = load_run(Path(run))
         W, _ = vectors_for(record.settings, record.labels)
-        return cls(record, *load_network(record, W))
+        backbone = backbone_for(record.settings)
+        return cls(record, load_network(record, W, backbone), backbone)
 
     def tag(
         self, images: Sequence[Picture], labels: Sequence[str] | None = None, *, top_k: int = 10

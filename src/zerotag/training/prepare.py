@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zerotag.backbones import Backbone, create_backbone, frozen_backbone
-from zerotag.datasets import TRAIN, PictureDataset, load_dataset
+from zerotag.datasets import TRAIN, PictureDataset, StoredMaps, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.features import cached_features
 from zerotag.labels import LabelSet, split_labels
@@ -47,16 +47,16 @@ def prepare(
     """
     earlier = _earlier_run(settings, folder, resume)
     dataset = load_dataset(settings.data)
-    labels = split_labels(dataset.labels, unseen_fraction=settings.labels.unseen_fraction, seed=settings.seed)
+    labels = labels_of(settings, dataset)
     W, vectors = vectors_for(settings, labels)
-    backbone = backbone_for(settings)
+    source = map_source(settings, dataset)
 
     rng = np.random.default_rng([settings.seed, HOLD_OUT_STREAM])
     train = dataset.rows(TRAIN)
     fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
-    network = build_network(settings, backbone, W[fit_labels])
-    inputs = inputs_for(settings, dataset, backbone, progress)
+    network = build_network(settings, source, W[fit_labels])
+    inputs = inputs_for(settings, dataset, source, progress)
     positives = dataset.annotations[:, dataset.columns(labels.seen)] == 1
 
     def examples(rows: np.ndarray, columns: np.ndarray) -> Examples:
@@ -67,7 +67,7 @@ def prepare(
         settings,
         labels,
         held_out_labels=tuple(labels.seen[i] for i in held_labels),
-        backbone=backbone.record(),
+        backbone=source.record(),
         vectors=vectors.to_dict(),
         versions=current_versions(settings.model.name),
     )
@@ -88,6 +88,30 @@ def vectors_for(
     )
 
 
+def labels_of(settings: Settings, dataset: PictureDataset) -> LabelSet:
+    """Seen and unseen labels: as the data set fixes them, or drawn by the seed; all seen where none is to be unseen."""
+    if dataset.unseen and settings.labels.unseen_fraction:
+        unseen = set(dataset.unseen)
+        return LabelSet(tuple(label for label in dataset.labels if label not in unseen), dataset.unseen)
+    return split_labels(dataset.labels, unseen_fraction=settings.labels.unseen_fraction, seed=settings.seed)
+
+
+def map_source(settings: Settings, dataset: PictureDataset) -> Backbone | StoredMaps:
+    """Where feature maps come from: the data set itself, or a backbone.
+
+    Raises:
+        ZerotagError: the backbone is to be trained and there are no pictures.
+    """
+    if dataset.maps is None:
+        return backbone_for(settings)
+    if settings.backbone.train:
+        raise ZerotagError(
+            f"{dataset.root} holds feature maps and no pictures, so the backbone cannot be trained; "
+            "set backbone.train to false"
+        )
+    return dataset.maps
+
+
 def backbone_for(settings: Settings) -> Backbone:
     """The backbone of the settings; frozen unless it is trained too."""
     wanted = settings.backbone
@@ -95,40 +119,47 @@ def backbone_for(settings: Settings) -> Backbone:
     return create(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
 
 
-def build_network(settings: Settings, backbone: Backbone, W: Float[Tensor, "c d"]) -> Network:
+def build_network(settings: Settings, source: Backbone | StoredMaps, W: Float[Tensor, "c d"]) -> Network:
     """The model of the settings for labels with vectors ``W``, with first weights drawn from torch's random state."""
-    model = create_model(
-        settings.model.name, channels=backbone.channels, vector_dim=W.shape[1], **settings.model.options
-    )
+    model = create_model(settings.model.name, channels=source.channels, vector_dim=W.shape[1], **settings.model.options)
     model.meet_labels(W)
-    return Network(model, backbone if settings.backbone.train else None).to(default_device())
+    trained = source if isinstance(source, Backbone) and settings.backbone.train else None
+    return Network(model, trained).to(default_device())
 
 
-def inputs_for(settings: Settings, dataset: PictureDataset, backbone: Backbone, progress: Progress) -> Inputs:
-    """Cached feature maps of all pictures, or their pixels where the backbone is trained too."""
+def inputs_for(
+    settings: Settings, dataset: PictureDataset, source: Backbone | StoredMaps, progress: Progress
+) -> Inputs:
+    """Feature maps of all pictures, stored or cached, or their pixels where the backbone is trained too."""
+    if not isinstance(source, Backbone):
+        return source
     if settings.backbone.train:
-        return Pixels([dataset.picture(i) for i in range(len(dataset.paths))], backbone.preprocessing)
-    return cached_features(dataset, backbone, progress=progress)
+        return Pixels([dataset.picture(i) for i in range(len(dataset.paths))], source.preprocessing)
+    return cached_features(dataset, source, progress=progress)
 
 
-def load_network(run: Run, W: Float[Tensor, "c d"]) -> tuple[Network, Backbone]:
-    """The trained network of a finished run with label vectors ``W``, in evaluation mode, and its backbone.
+def load_network(run: Run, W: Float[Tensor, "c d"], source: Backbone | StoredMaps) -> Network:
+    """The trained network of a finished run with label vectors ``W``, in evaluation mode.
+
+    Args:
+        run: the run.
+        W: vectors of all its labels.
+        source: of the feature maps that it is to read.
 
     Raises:
-        ZerotagError: the run is not finished, its weights are damaged, or its backbone's weights are others today.
+        ZerotagError: the run is not finished, its weights are damaged, or it was trained on other maps.
     """
     if not run.is_finished:
         raise ZerotagError(f"the training in {run.folder} is not finished; go on with it by adding --resume")
-    backbone = backbone_for(run.settings)
-    if backbone.record() != run.backbone:
+    if source.record() != run.backbone:
         raise ZerotagError(
-            f"{run.folder} was trained on {run.backbone}, but the backbone installed here is {backbone.record()}; "
+            f"{run.folder} was trained on {run.backbone}, but here feature maps come from {source.record()}; "
             "install the versions named in its run.json"
         )
     trained = [column for column, label in enumerate(run.labels.seen) if label not in set(run.held_out_labels)]
-    network = build_network(run.settings, backbone, W[trained])
+    network = build_network(run.settings, source, W[trained])
     load_weights(network, load_tensors(run.weights)[0], run.weights)
-    return network.eval(), backbone
+    return network.eval()
 
 
 def _earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
