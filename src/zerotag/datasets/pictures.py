@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Int8
@@ -29,6 +29,7 @@ class SceneObject:
     labels: tuple[str, ...]
 
 
+@runtime_checkable
 class StoredMaps(Protocol):
     """Feature maps that a data set brings along in place of pictures.
 

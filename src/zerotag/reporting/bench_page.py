@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def write_bench(rows: Sequence[Row], folder: Path, command: str) -> tuple[Path, 
     tables = {setting: summarise(rows, setting) for setting in SETTINGS if _asked(rows, setting)}
     context = {
         "tables": tables,
+        "costs": _first_of_each_method(tables.values()),
         "models": {row.job.method: row.job.settings.model.name for row in rows},
         "verdicts": {setting: verdict(found, rows) for setting, found in tables.items()},
         "data": rows[0].job.settings.data,
@@ -103,6 +104,14 @@ def standing(lead: Interval | None) -> str:
     if lead is None:
         return ""
     return "clear" if lead.low > 0 else "worse" if lead.high < 0 else ""
+
+
+def _first_of_each_method(tables: Iterable[Sequence[Summary]]) -> list[Summary]:
+    """What a method costs in the first setting that it can do."""
+    found: dict[str, Summary] = {}
+    for summary in (summary for table in tables for summary in table if summary.figures):
+        found.setdefault(summary.method, summary)
+    return list(found.values())
 
 
 def _asked(rows: Sequence[Row], setting: str) -> bool:

@@ -50,7 +50,7 @@ def make(request: Request) -> list[Path]:
                 places + 0.4 * number - 0.2,
                 [records.percent(value) or 0 for value in shown],
                 0.36,
-                yerr=[records.half_percent(value) or 0 for value in shown],
+                yerr=[records.half_percent(value) or np.nan for value in shown],
                 color=records.COLOURS[number],
                 label=setting.upper(),
                 capsize=2,

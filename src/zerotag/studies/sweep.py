@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from zerotag.harness.jobs import Variant
 from zerotag.studies import records
 from zerotag.studies.request import Request
@@ -39,7 +41,7 @@ def _sweep(request: Request, name: str, option: str, values: Sequence[int] | Seq
         for number, (setting, axes) in enumerate(zip(SETTINGS, drawn.subplots(1, 2), strict=True)):
             shown = {by_name[s.method]: s for s in summaries[setting].values() if s.figures}
             means = [records.percent(summary.figures["mAP"]) for summary in shown.values()]
-            halves = [records.half_percent(summary.figures["mAP"]) or 0 for summary in shown.values()]
+            halves = [records.half_percent(summary.figures["mAP"]) or np.nan for summary in shown.values()]
             axes.errorbar(list(shown), means, halves, color=records.COLOURS[number], marker="o", capsize=2)
             chance = [100 * summary.chance for summary in shown.values()]
             axes.plot(list(shown), chance, color="grey", linestyle=":", label="chance")

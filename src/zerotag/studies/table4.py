@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from zerotag.harness.jobs import Variant, default_methods
 from zerotag.studies import records
 from zerotag.studies.request import Request
@@ -26,7 +28,7 @@ def make(request: Request) -> list[Path]:
         axes.barh(
             [summary.method for summary in shown],
             [records.percent(summary.figures["mAP"]) or 0 for summary in shown],
-            xerr=[records.half_percent(summary.figures["mAP"]) or 0 for summary in shown],
+            xerr=[records.half_percent(summary.figures["mAP"]) or np.nan for summary in shown],
             color=[records.COLOURS[0] if summary.method == request.method else "#98a2b3" for summary in shown],
             capsize=2,
         )
