@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from zerotag.datasets.check import DatasetCheck
 from zerotag.doctor import Finding
 from zerotag.evaluation import PointingGame
 from zerotag.judgement import Report
@@ -49,6 +50,38 @@ def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) 
             f"(chance {100 * game.chance:.1f})"
         )
     return table
+
+
+def dataset_check(found: DatasetCheck) -> list[Table | str]:
+    """Figures of both splits, then a line for each thing that is left out or odd."""
+    table = Table(title=f"{found.root}, layout {found.layout}")
+    table.add_column("figure")
+    for split in found.splits:
+        table.add_column(split, justify="right")
+    figures = list(found.splits.values())
+    table.add_row("pictures", *(f"{split.num_images:,}" for split in figures))
+    seen = "seen labels a picture" if found.num_unseen else "labels a picture"
+    table.add_row(seen, *(f"{split.seen_positives_per_image:.2f}" for split in figures))
+    if found.num_unseen:
+        rows = [(split.unseen_positives_per_image, split.images_without_unseen) for split in figures]
+        table.add_row(
+            "unseen labels a picture, Q", *("–" if positives is None else f"{positives:.2f}" for positives, _ in rows)
+        )
+        table.add_row(
+            "pictures without an unseen label", *("–" if without is None else f"{without:,}" for _, without in rows)
+        )
+    table.add_row("annotations unknown, percent", *(f"{100 * split.unknown:.1f}" for split in figures))
+    lines = [
+        f"labels: {found.num_seen} seen, {found.num_unseen} unseen" if found.num_unseen else f"labels: {found.num_seen}"
+    ]
+    if found.feature_maps:
+        maps = ", ".join(f"{channels} channels at stride {stride}" for stride, channels in found.feature_maps.items())
+        lines.append(f"feature maps and no pictures: {maps}")
+    if found.labels_without_training_images:
+        lines.append(f"{found.labels_without_training_images} labels to train on have no training picture")
+    lines += [f"left out: {number:,} pictures, {reason}" for reason, number in found.left_out.items()]
+    lines += [f"odd: {doubt}" for doubt in found.doubts]
+    return [table, *map(escape, lines)]
 
 
 def trials(rows: Sequence[dict[str, Any]]) -> Table:

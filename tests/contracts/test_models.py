@@ -43,6 +43,11 @@ def make(name: str, W: Tensor | None = None) -> TaggingModel:
     return model
 
 
+def test_maps_that_are_not_there_are_named(name: str) -> None:
+    with pytest.raises(ZerotagError, match=f"model {name} reads feature maps of stride (16|32), and"):
+        create_model(name, channels={8: 6}, vector_dim=VECTOR_DIM, **SMALL.get(name, {})).meet_labels(random_vectors(9))
+
+
 def random_maps(number: int, seed: int = 1) -> dict[int, Tensor]:
     random = torch.Generator().manual_seed(seed)
     return {s: torch.randn(number, c, SIDES[s], SIDES[s], generator=random) for s, c in CHANNELS.items()}

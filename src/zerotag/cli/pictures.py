@@ -36,6 +36,49 @@ def build_data(
     print(root)
 
 
+@data_app.command("check")
+def check_data(
+    data: Annotated[str, typer.Argument(help="A data set's folder in any layout, or a pocket data set's name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in a data set: its layout, pictures, labels, Q, what is missing, and what is odd about it.
+
+    Example: `zerotag data check NUS-WIDE`
+    """
+    from zerotag import tables
+    from zerotag.datasets.check import check
+
+    found = check(data)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        Console().print(*tables.dataset_check(found), sep="\n")
+
+
+@data_app.command("fake")
+def fake_data(
+    name: Annotated[str, typer.Argument(help="nus-wide")],
+    out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
+    layout: Annotated[str, typer.Option(help="raw, hdf5 or hdf5-table.")] = "raw",
+    images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
+    seen: Annotated[int, typer.Option(help="Seen labels; the real set has 925.")] = 40,
+    unseen: Annotated[int, typer.Option(help="Unseen labels; the real set has 81.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same set.")] = 0,
+) -> None:
+    """Write a small made-up data set in a real layout, to see what it looks like and to try commands on.
+
+    Its labels can be learned: each is a colour, and word_vectors.txt tells what colour.
+
+    Example: `zerotag data fake nus-wide fake-nus --layout hdf5 --images 500`
+    """
+    from zerotag.datasets import fake_nus_wide
+
+    if name != "nus-wide":
+        raise UnknownNameError("data set to fake", name, ["nus-wide"])
+    fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+    print(out)
+
+
 @app.command()
 def features(
     data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],

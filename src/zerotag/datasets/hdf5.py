@@ -103,8 +103,7 @@ def read(root: Path) -> PictureDataset:
         MissingPackageError: h5py is not installed.
         ZerotagError: a file is cut off, of an unknown layout or of other shapes, or the lists of labels are not there.
     """
-    home = next((folder for folder in (root, root.parent) if _has_lists(folder)), root)
-    tags, concepts = nus_wide.label_lists(home)
+    tags, concepts = nus_wide.label_lists(home_of_lists(root))
     seen = nus_wide.seen_tags(tags, concepts)
     parts, annotations = [], []
     for file in files_of(root):
@@ -129,8 +128,10 @@ def read(root: Path) -> PictureDataset:
     )
 
 
-def _has_lists(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("TagList1k.txt", "NUS_WID_Tags/TagList1k.txt"))
+def home_of_lists(root: Path) -> Path:
+    """The folder with the lists of labels: this one, or the one above it."""
+    places = ("TagList1k.txt", "NUS_WID_Tags/TagList1k.txt")
+    return next((home for home in (root, root.parent) if any((home / place).is_file() for place in places)), root)
 
 
 def _open(file: Path) -> Any:

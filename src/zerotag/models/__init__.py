@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from pkgutil import iter_modules
 
-from zerotag.errors import UnknownNameError
+from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.models.base import MODELS, FeatureMaps, TaggingModel, register
 
 __all__ = ["MODELS", "FeatureMaps", "TaggingModel", "create_model", "list_models", "model_summary", "register"]
@@ -25,18 +25,32 @@ def model_summary(name: str) -> str:
     return (inspect.getdoc(MODELS[name]) or "").split("\n\n")[0].replace("\n", " ")
 
 
+class _Channels(dict[int, int]):
+    """Number of channels by stride; a stride that is not there is the user's mistake, not a bug."""
+
+    def __init__(self, channels: dict[int, int], model: str) -> None:
+        super().__init__(channels)
+        self.model = model
+
+    def __missing__(self, stride: int) -> int:
+        raise ZerotagError(
+            f"model {self.model} reads feature maps of stride {stride}, and those at hand have stride "
+            f"{', '.join(map(str, self))}; choose another model, or other maps"
+        )
+
+
 def create_model(name: str, *, channels: dict[int, int], vector_dim: int, **options: object) -> TaggingModel:
     """A new model with random weights.
 
     Args:
         name: one of :func:`list_models`.
-        channels: number of channels of the backbone's maps by stride (8, 16, 32).
+        channels: number of channels of the maps by stride (8, 16, 32, or some of them).
         vector_dim: length of a label vector.
         options: what the model's own docstring lists.
 
     Raises:
         UnknownNameError: no model has this name, or it has no option of a given name.
-        ZerotagError: an option has a value that the model cannot take.
+        ZerotagError: an option has a value that the model cannot take, or the model reads maps that are not there.
     """
     if name not in MODELS:
         raise UnknownNameError("model", name, list_models())
@@ -44,4 +58,4 @@ def create_model(name: str, *, channels: dict[int, int], vector_dim: int, **opti
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of model {name}", option, known)
-    return MODELS[name](channels, vector_dim, **options)
+    return MODELS[name](_Channels(channels, name), vector_dim, **options)

@@ -32,7 +32,7 @@ class MultiLayerFusion(nn.Module):
         self.out_channels = width * len(strides)
 
     def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b c g g"]:
-        """F14, F14 ⊙ F7 and F14 ⊙ F28, concatenated; F14 alone when it is the only stride."""
+        """F14, F14 ⊙ F7 and F14 ⊙ F28, concatenated; fewer of them where there are fewer strides."""
         middle, *others = (
             screen(resize_to_grid(feature_maps[s], self.grid))
             if self.pool_first
@@ -175,7 +175,8 @@ class GBE(TaggingModel):
             )
         self.num_groups, self.grid = num_groups, grid
         self.regularisation, self.normalise = regularisation, normalise
-        self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, 32, 8) if fusion else (16,), pool_first)
+        others = tuple(stride for stride in (32, 8) if fusion and stride in channels)
+        self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, *others), pool_first)
         self.grouping = nn.Linear(self.fusion.out_channels, num_groups * vector_dim)
         self.lid = LocalInformationDistinguishing(num_groups, vector_dim, attention_scale) if lid else None
         self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None

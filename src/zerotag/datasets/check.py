@@ -1,0 +1,110 @@
+"""What is in a data set: looked at before any work is begun, in words and in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zerotag.datasets import LAYOUTS, hdf5, layout_of, load_dataset, nus_wide
+from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.pocket import BUILDERS
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """One split.
+
+    Attributes:
+        num_images: pictures that are there.
+        seen_positives_per_image: mean number of seen labels of a picture; of all labels where a run draws its own.
+        unseen_positives_per_image: of unseen labels, which is Q of setting "zsl"; None where none is annotated.
+        images_without_unseen: pictures that some protocols leave out in "zsl".
+        unknown: share of annotations that are unknown.
+    """
+
+    num_images: int
+    seen_positives_per_image: float
+    unseen_positives_per_image: float | None
+    images_without_unseen: int | None
+    unknown: float
+
+
+@dataclass(frozen=True)
+class DatasetCheck:
+    """What was found.
+
+    Attributes:
+        root: of the data set.
+        layout: its name.
+        splits: figures of training and test pictures.
+        num_seen: labels that are trained on; all where none is fixed.
+        num_unseen: labels that the data set keeps from training.
+        labels_without_training_images: how many of the seen labels no training picture has.
+        feature_maps: channels by stride, where there are maps and no pictures.
+        left_out: how many pictures are listed and not used, by reason.
+        doubts: what a reader should know before comparing figures.
+    """
+
+    root: Path
+    layout: str
+    splits: dict[str, SplitFigures]
+    num_seen: int
+    num_unseen: int
+    labels_without_training_images: int
+    feature_maps: dict[int, int] | None
+    left_out: dict[str, int]
+    doubts: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self) | {"root": str(self.root)}
+
+
+def check(data: str) -> DatasetCheck:
+    """Look at a data set.
+
+    Raises:
+        ZerotagError: it cannot be read; the message names the file, what was expected, and what to do.
+    """
+    dataset = load_dataset(data)
+    layout = "folder" if data in BUILDERS else layout_of(Path(data))
+    unseen = np.isin(dataset.labels, dataset.unseen)
+    splits = {split: _figures(dataset, split, unseen) for split in (TRAIN, TEST)}
+    train = dataset.annotations[np.ix_(dataset.rows(TRAIN), np.flatnonzero(~unseen))]
+    reasons = list(dataset.left_out.values())
+    return DatasetCheck(
+        dataset.root,
+        layout,
+        splits,
+        int((~unseen).sum()),
+        int(unseen.sum()),
+        int((~(train == 1).any(0)).sum()),
+        None if dataset.maps is None else dataset.maps.channels,
+        {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
+        tuple(_doubts(dataset, layout, splits)),
+    )
+
+
+def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> SplitFigures:
+    annotations = dataset.annotations[dataset.rows(split)]
+    positive = annotations == 1
+    number = max(1, len(positive))
+    annotated = bool(annotations[:, unseen].any())
+    return SplitFigures(
+        len(positive),
+        float(positive[:, ~unseen].sum() / number),
+        float(positive[:, unseen].sum() / number) if annotated else None,
+        int((~positive[:, unseen].any(1)).sum()) if annotated else None,
+        float((annotations == 0).mean()) if annotations.size else 0.0,
+    )
+
+
+def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
+    doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
+    if layout in LAYOUTS:
+        home = hdf5.home_of_lists(Path(dataset.root).parent if layout == "nus-wide" else Path(dataset.root))
+        doubts += nus_wide.list_doubts(*nus_wide.label_lists(home))
+    return doubts
