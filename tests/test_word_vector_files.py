@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -126,3 +128,48 @@ def test_any_bytes_are_read_or_refused_in_a_sentence(tmp_path: Path, start: byte
         look_up(file, ["dog"])
     except ZerotagError as error:
         assert str(file) in str(error)
+
+
+def nus_wide_lists(folder: Path) -> None:
+    (folder / "TagList1k.txt").write_text("sea\ndog\ncat\n")
+    (folder / "Concepts81.txt").write_text("lion\ncat\n")
+
+
+@pytest.mark.parametrize("layout", ["two arrays", "one array"])
+def test_pickles_take_their_labels_from_the_lists(tmp_path: Path, layout: str) -> None:
+    nus_wide_lists(tmp_path)
+    tags = np.array([WORDS["sea"], WORDS["dog"], [9.0, 9.0, 9.0]], np.float32)
+    concepts = np.array([WORDS["lion"], WORDS["cat"]], np.float32)
+    alphabetical = np.array([WORDS[label] for label in ("cat", "dog", "lion", "sea")], np.float32)
+    file = tmp_path / "contexts" / "vectors.pkl"
+    file.parent.mkdir()
+    file.write_bytes(pickle.dumps([tags, concepts] if layout == "two arrays" else alphabetical.T))
+    W, report = label_vectors(["dog", "cat", "lion", "sea"], file)
+    torch.testing.assert_close(W, unit(WORDS[label] for label in ("dog", "cat", "lion", "sea")))
+    assert report.dimension == 3
+    with pytest.raises(ZerotagError, match="'tree'"):
+        label_vectors(["dog", "tree"], file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([np.ones((3, 2)), np.ones((3, 2))], "vectors of 3 labels, where the lists of labels have 2"),
+        (np.ones((3, 5)), "vectors of 5 labels, where the lists of labels have 4"),
+        ({"dog": [1, 2]}, "neither two arrays nor one"),
+        (Path("dog"), "no pickle of plain data"),
+    ],
+)
+def test_pickles_of_something_else(tmp_path: Path, content: object, message: str) -> None:
+    nus_wide_lists(tmp_path)
+    file = tmp_path / "vectors.pkl"
+    file.write_bytes(pickle.dumps(content))
+    with pytest.raises(ZerotagError, match=message):
+        label_vectors(["dog"], file)
+
+
+def test_a_pickle_without_lists_of_labels(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.pkl"
+    file.write_bytes(pickle.dumps(np.ones((3, 4))))
+    with pytest.raises(ZerotagError, match=r"TagList1k.txt is not there"):
+        label_vectors(["dog"], file)

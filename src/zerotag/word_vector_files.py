@@ -1,4 +1,4 @@
-"""Vectors of labels from word-vector files: GloVe, word2vec and fastText, told apart by their content.
+"""Vectors of labels from word-vector files: GloVe, word2vec, fastText and pickles, told apart by their content.
 
 Text files are read here, a line at a time: gensim cannot read GloVe files whose words hold spaces (those of 840 billion
 words have some), holds every row in memory and cannot say which line is damaged. Binary files are gensim's.
@@ -21,6 +21,7 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.word_vector_pickles import is_pickle, read_rows
 
 START_BYTES = 2**20
 FASTTEXT_MAGIC = struct.pack("<i", 793712314)
@@ -112,6 +113,9 @@ def _rows(path: Path, wanted: Collection[str], words: Collection[str]) -> Rows:
         start = file.read(START_BYTES)
     if not start.strip():
         raise ZerotagError(f"{path} is empty; a word-vector file holds a line for each word")
+    if is_pickle(start):
+        rows = read_rows(path)
+        return {form: rows[form] for form in wanted if form in rows}
     if start.startswith(FASTTEXT_MAGIC):
         return _binary_rows(path, wanted, words, is_fasttext=True)
     if header := HEADER.match(start):

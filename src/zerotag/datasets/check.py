@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from zerotag.datasets import LAYOUTS, hdf5, layout_of, load_dataset, nus_wide
+from zerotag.datasets import LAYOUTS, layout_of, load_dataset
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
+from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,5 @@ def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> SplitFi
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
     if layout in LAYOUTS:
-        home = hdf5.home_of_lists(Path(dataset.root).parent if layout == "nus-wide" else Path(dataset.root))
-        doubts += nus_wide.list_doubts(*nus_wide.label_lists(home))
+        doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
     return doubts

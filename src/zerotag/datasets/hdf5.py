@@ -27,9 +27,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int8
 
-from zerotag.datasets import nus_wide
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 from zerotag.storage import cache_folder, write_atomically
 
 SUFFIXES = (".h5", ".hdf5")
@@ -103,8 +103,8 @@ def read(root: Path) -> PictureDataset:
         MissingPackageError: h5py is not installed.
         ZerotagError: a file is cut off, of an unknown layout or of other shapes, or the lists of labels are not there.
     """
-    tags, concepts = nus_wide.label_lists(home_of_lists(root))
-    seen = nus_wide.seen_tags(tags, concepts)
+    tags, concepts = label_lists(home_of_lists(root))
+    seen = seen_tags(tags, concepts)
     parts, annotations = [], []
     for file in files_of(root):
         opened = _open(file)
@@ -126,12 +126,6 @@ def read(root: Path) -> PictureDataset:
         unseen=tuple(concepts),
         maps=HDF5Maps(parts),
     )
-
-
-def home_of_lists(root: Path) -> Path:
-    """The folder with the lists of labels: this one, or the one above it."""
-    places = ("TagList1k.txt", "NUS_WID_Tags/TagList1k.txt")
-    return next((home for home in (root, root.parent) if any((home / place).is_file() for place in places)), root)
 
 
 def _open(file: Path) -> Any:

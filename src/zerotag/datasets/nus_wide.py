@@ -19,12 +19,8 @@ from jaxtyping import Int8
 
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.errors import ZerotagError, first_few
-from zerotag.labels import read_label_file
+from zerotag.nus_wide_lists import label_lists, seen_tags
 
-NUM_TAGS, NUM_SEEN, NUM_UNSEEN = 1000, 925, 81
-# of the lists as everyone has them, a label a line
-TAGS_SHA256 = "fc676bfd97f4319a227b0ccf2996b76d7403fc180ff529e6851d53c02997670b"
-CONCEPTS_SHA256 = "439aff2804e6104a53b7f9e4a7d634ed6e6303733d8a482260b240769ae9bf42"
 LAYOUT = "the layout is described in docs/formats.md"
 SMALLEST_PICTURE_BYTES = 4001
 COPIES_OF_A_NOTICE = 20
@@ -64,36 +60,6 @@ def read(root: Path) -> PictureDataset:
         unseen=tuple(concepts),
         left_out=left_out,
     )
-
-
-def label_lists(root: Path) -> tuple[list[str], list[str]]:
-    """The 1,000 tags, and the 81 concepts.
-
-    Raises:
-        ZerotagError: a list is not there or does not hold.
-    """
-    tags = read_label_file(_needed(root, "NUS_WID_Tags/TagList1k.txt", "TagList1k.txt"))
-    concepts = read_label_file(_needed(root, "ConceptsList/Concepts81.txt", "Concepts81.txt"))
-    return tags, concepts
-
-
-def seen_tags(tags: list[str], concepts: list[str]) -> list[str]:
-    """The tags that are no concept, in their order."""
-    return [tag for tag in tags if tag not in set(concepts)]
-
-
-def list_doubts(tags: list[str], concepts: list[str]) -> list[str]:
-    """What is odd about the lists: another number or order of labels than that of everyone else."""
-    doubts = []
-    for name, labels, expected in (("tags", tags, TAGS_SHA256), ("concepts", concepts, CONCEPTS_SHA256)):
-        digest = hashlib.sha256("".join(f"{label}\n" for label in labels).encode()).hexdigest()
-        if digest != expected:
-            doubts.append(f"the list of {len(labels)} {name} is not the usual one (sha256 {digest[:12]}…)")
-    if len(seen := seen_tags(tags, concepts)) != NUM_SEEN:
-        doubts.append(f"{len(seen)} tags are no concept; in print they are {NUM_SEEN}")
-    if len(concepts) != NUM_UNSEEN:
-        doubts.append(f"there are {len(concepts)} concepts; in print they are {NUM_UNSEEN}")
-    return doubts
 
 
 def image_list(file: Path) -> list[str]:
