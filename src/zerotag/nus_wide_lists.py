@@ -11,9 +11,9 @@ from zerotag.labels import read_label_file
 NUM_SEEN, NUM_UNSEEN = 925, 81
 TAG_PLACES = ("NUS_WID_Tags/TagList1k.txt", "TagList1k.txt")
 CONCEPT_PLACES = ("ConceptsList/Concepts81.txt", "Concepts81.txt")
-# of the lists as everyone has them, a label a line
-TAGS_SHA256 = "fc676bfd97f4319a227b0ccf2996b76d7403fc180ff529e6851d53c02997670b"
-CONCEPTS_SHA256 = "439aff2804e6104a53b7f9e4a7d634ed6e6303733d8a482260b240769ae9bf42"
+# of the lists as everyone has them, each label with a newline after it
+TAGS_SHA256 = "1430d2ba75050e15b8f189a20b4701064a7cd83f8b329a332011d2037c40a5ec"
+CONCEPTS_SHA256 = "d75764728914370aab6df9f24f144772fb8f662117d04448db2633e6d0ee926a"
 
 
 def home_of_lists(start: Path) -> Path:

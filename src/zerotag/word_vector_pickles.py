@@ -1,8 +1,8 @@
 """Vectors of the labels of NUS-WIDE in pickle files, as code for multi-label zero-shot learning hands them round.
 
-Two forms: a list of two arrays, [1000, D] of the tags and [81, D] of the concepts, of any lengths; or one array [D, 1006]
-of all labels in alphabetical order. Neither says which row is whose, so the lists of labels must lie in the folder of
-the file or up to two above it.
+Two forms: a list of two arrays, [1000, D] of the tags and [81, D] of the concepts, of any lengths; or one array
+[D, 1006] of all labels in alphabetical order. Neither says which row is whose, so the lists of labels must lie in the
+folder of the file or up to two above it.
 """
 
 from __future__ import annotations
