@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from zerotag.datasets import fake_nus_wide, layout_of, load_dataset, nus_wide
+from zerotag.datasets import fake_nus_wide, layout_of, load_dataset, nus_wide, tfrecord
 from zerotag.datasets.check import check
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.evaluation import evaluate_run
@@ -23,6 +27,7 @@ MODELS = {
     "raw": {"name": "fast0tag", "options": {"hidden": [64]}},
     "hdf5": {"name": "gbe", "options": {"num_groups": 2, "fusion_channels": 16, "grid": 7, "lid": False}},
     "hdf5-table": {"name": "fast0tag", "options": {"hidden": [64]}},
+    "tfrecord": {"name": "sdl"},
 }
 layouts = pytest.mark.parametrize("layout", fake_nus_wide.LAYOUTS)
 hdf5_layouts = pytest.mark.parametrize("layout", ["hdf5", "hdf5-table"])
@@ -51,7 +56,7 @@ def test_what_was_drawn_is_read(fakes: dict[str, Path], layout: str) -> None:
     drawn = fake_nus_wide._draw(*SIZE.values(), 0)
     assert dataset.labels == drawn.labels.all and dataset.unseen == drawn.labels.unseen
     plain = [name.replace("/", "_") if layout == "hdf5" else name for name in drawn.names]
-    rows = [plain.index(path) for path in dataset.paths]
+    rows = [plain.index(path.removeprefix("./data/NUS_WIDE/Flickr/")) for path in dataset.paths]
     assert sorted(rows) == list(range(len(plain)))
     np.testing.assert_array_equal(np.array(dataset.splits) == "test", drawn.is_test[rows])
     annotations, expected = dataset.annotations, drawn.annotations[rows]
@@ -61,7 +66,7 @@ def test_what_was_drawn_is_read(fakes: dict[str, Path], layout: str) -> None:
     np.testing.assert_array_equal(annotations, expected)
 
 
-@hdf5_layouts
+@pytest.mark.parametrize("layout", ["hdf5", "hdf5-table", "tfrecord"])
 def test_maps_are_read_in_the_order_asked_for(fakes: dict[str, Path], layout: str) -> None:
     maps = load_dataset(str(fakes[layout])).maps
     assert maps is not None
@@ -71,7 +76,7 @@ def test_maps_are_read_in_the_order_asked_for(fakes: dict[str, Path], layout: st
     for position, index in enumerate(asked):
         for stride, one in maps.batch(np.array([index])).items():
             np.testing.assert_array_equal(batch[stride][position], one[0])
-    if layout == "hdf5":
+    if layout != "hdf5-table":
         assert batch[16].shape == (5, 512, 14, 14) and batch[32].shape == (5, 512, 7, 7)
         assert (batch[32] == batch[16].unflatten(3, (7, 2)).unflatten(2, (7, 2)).amax((3, 5))).all()
 
@@ -98,7 +103,7 @@ def test_a_trained_model_beats_chance_on_unseen_labels(fakes: dict[str, Path], l
 @layouts
 def test_a_check_says_what_is_there(fakes: dict[str, Path], layout: str) -> None:
     found = check(str(fakes[layout]))
-    assert found.layout == {"raw": "nus-wide"}.get(layout, "hdf5")
+    assert found.layout == {"raw": "nus-wide", "tfrecord": "tfrecord"}.get(layout, "hdf5")
     assert (found.num_seen, found.num_unseen) == (20, 6)
     assert sum(split.num_images for split in found.splits.values()) == 160
     drawn = fake_nus_wide._draw(*SIZE.values(), 0)
@@ -254,6 +259,77 @@ def test_annotations_come_from_the_cache_until_the_file_changes(
         np.testing.assert_array_equal(load_dataset(str(root)).annotations, expected)
     rewrite(root, lambda f: replace(f, "-labels", -f[next(key for key in f if key.endswith("-labels"))][()]))
     assert (load_dataset(str(root)).annotations != expected).any()
+
+
+def test_records_hold_the_same_maps_as_the_other_layout(fakes: dict[str, Path]) -> None:
+    ours, theirs = (load_dataset(str(fakes[layout])) for layout in ("tfrecord", "hdf5"))
+    assert ours.maps is not None and theirs.maps is not None
+    rows = np.array([0, 7, 80, 159])
+    names = [theirs.paths[row] for row in rows]
+    same = [[path.split("Flickr/")[1].replace("/", "_") for path in ours.paths].index(name) for name in names]
+    np.testing.assert_allclose(ours.maps.batch(np.array(same))[16], theirs.maps.batch(rows)[16], rtol=1e-3, atol=1e-6)
+
+
+def records_file(root: Path) -> Path:
+    return root / "NUS_WIDE_Train_full_feature_ZLIB.tfrecords"
+
+
+def repacked(root: Path, change: Callable[[dict[str, bytes]], Any]) -> None:
+    """The first record with another content, and valid checksums."""
+    first, *others = tfrecord.records(records_file(root))
+    content = tfrecord.parse_example(first)
+    change(content)
+    tfrecord.write_records(records_file(root), iter([tfrecord.make_example(content), *others]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda of: of.pop("label_81"), "record 1 has no 'label_81', but img_id"),
+        (lambda of: of.update(feature=of["feature"][:400]), "'feature' has 100 numbers, not 100352"),
+        (lambda of: of.update(label_1k=of["label_1k"][:-4]), "'label_1k' has 6 numbers, not 7"),
+        (lambda of: of.update(label_81=np.full(3, 5, np.float32).tobytes()), "a label is 5; 1, 0 and -1 were"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_named(
+    small: Callable[[str], Path], change: Callable[[dict[str, bytes]], Any], message: str
+) -> None:
+    root = small("tfrecord")
+    repacked(root, change)
+    with pytest.raises(ZerotagError, match=message):
+        load_dataset(str(root))
+
+
+def test_damaged_records_are_named_and_nothing_half_unpacked_is_used(small: Callable[[str], Path]) -> None:
+    root = small("tfrecord")
+    file = records_file(root)
+    whole = file.read_bytes()
+    damages = {
+        "was cut off": whole[: len(whole) // 2],
+        "no ZLIB stream": b"PNG" + whole[3:],
+        "no ZLIB stream or a damaged one": whole[:5000] + bytes([whole[5000] ^ 255]) + whole[5001:],
+        "does not have the content it was written with": zlib.compress(
+            (lambda b: b[:5000] + bytes([b[5000] ^ 1]) + b[5001:])(zlib.decompress(whole))
+        ),
+        "holds no records": zlib.compress(b""),
+    }
+    for message, content in damages.items():
+        file.write_bytes(content)
+        with pytest.raises(ZerotagError, match=message):
+            load_dataset(str(root))
+    file.write_bytes(whole)
+    assert len(load_dataset(str(root)).paths) == 12
+
+
+@given(st.dictionaries(st.text(max_size=8), st.binary(max_size=300), max_size=4))
+def test_examples_come_back(content: dict[str, bytes]) -> None:
+    assert tfrecord.parse_example(tfrecord.make_example(content)) == content
+
+
+@given(st.binary(max_size=100))
+def test_what_is_no_example_is_a_value_error(content: bytes) -> None:
+    with suppress(ValueError):
+        tfrecord.parse_example(content)
 
 
 def test_maps_without_pictures_cannot_do_what_needs_pictures(small: Callable[[str], Path], tmp_path: Path) -> None:

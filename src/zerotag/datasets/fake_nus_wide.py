@@ -16,10 +16,11 @@ from jaxtyping import Float, Int8
 from PIL import Image, ImageDraw
 
 from zerotag.datasets.hdf5 import CHANNELS, CONCEPTS, FEATURES, LABELS
+from zerotag.datasets.tfrecord import make_example, write_records
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.labels import LabelSet
 
-LAYOUTS = ("raw", "hdf5", "hdf5-table")
+LAYOUTS = ("raw", "hdf5", "hdf5-table", "tfrecord")
 TEST_SHARE, LABELS_A_PICTURE = 0.4, (1, 4)
 SIDE_PX, PATCH_PX, GRID, VECTOR_DIM, TABLE_WIDTH = 160, 56, 14, 32, 4096
 NOISE = 0.1
@@ -67,9 +68,9 @@ def make(folder: Path, layout: str, *, num_images: int, num_seen: int, num_unsee
 
     Raises:
         ZerotagError: an unknown layout, a folder that holds something, or numbers too small for a data set.
-        MissingPackageError: h5py is not installed and the layout is one of HDF5.
+        MissingPackageError: h5py or google-crc32c is not installed and the layout needs it.
     """
-    writers = {"raw": _write_raw, "hdf5": _write_hdf5, "hdf5-table": _write_hdf5_table}
+    writers = {"raw": _write_raw, "hdf5": _write_hdf5, "hdf5-table": _write_hdf5_table, "tfrecord": _write_tfrecord}
     if layout not in writers:
         raise UnknownNameError("layout of nus-wide", layout, list(writers))
     if folder.exists() and any(folder.iterdir()):
@@ -101,11 +102,17 @@ def _write_lists(folder: Path, fake: FakeSet) -> None:
         f"{label} {' '.join(f'{v:.5f}' for v in row)}" for label, row in zip(fake.labels.all, vectors, strict=True)
     ]
     (folder / "word_vectors.txt").write_text("\n".join(lines) + "\n")
-    # as in the real lists most concepts, but not all, are also among the tags
-    tags = [*fake.labels.seen, *fake.labels.unseen[: -max(1, len(fake.labels.unseen) // 10)]]
-    for name, listed in (("NUS_WID_Tags/TagList1k.txt", tags), ("ConceptsList/Concepts81.txt", fake.labels.unseen)):
+    for name, listed in (
+        ("NUS_WID_Tags/TagList1k.txt", _tags(fake)),
+        ("ConceptsList/Concepts81.txt", fake.labels.unseen),
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("".join(f"{label}\n" for label in listed))
+
+
+def _tags(fake: FakeSet) -> list[str]:
+    """As in the real list most concepts, but not all, are also among the tags."""
+    return [*fake.labels.seen, *fake.labels.unseen[: -max(1, len(fake.labels.unseen) // 10)]]
 
 
 def _write_raw(folder: Path, fake: FakeSet) -> None:
@@ -120,8 +127,7 @@ def _write_raw(folder: Path, fake: FakeSet) -> None:
         lines = [f"{windows[i]}\r\n" for i in np.flatnonzero(chosen)]
         (folder / "ImageList" / f"{name}.txt").write_text("".join(lines), newline="")
     hot = fake.annotations == 1
-    tags = (folder / "NUS_WID_Tags" / "TagList1k.txt").read_text().split()
-    columns = [fake.labels.all.index(tag) for tag in tags]
+    columns = [fake.labels.all.index(tag) for tag in _tags(fake)]
     table = ["\t".join(row) + "\t\n" for row in hot[:, columns].astype(int).astype(str)]
     (folder / "NUS_WID_Tags" / "AllTags1k.txt").write_text("".join(table))
     for c, concept in enumerate(fake.labels.unseen, start=len(fake.labels.seen)):
@@ -195,3 +201,24 @@ def _write_hdf5_table(folder: Path, fake: FakeSet) -> None:
         names = np.array([fake.names[i].encode() for i in rows.tolist()])
         for key, data in (("image_files", names), ("features", features), ("labels", labels)):
             opened.create_dataset(key, data=data)  # type: ignore[attr-defined]
+
+
+def _write_tfrecord(folder: Path, fake: FakeSet) -> None:
+    mixing = np.random.default_rng([fake.seed, 2]).normal(size=(CHANNELS, 3))
+    tags = _tags(fake)
+    columns = [fake.labels.all.index(tag) for tag in tags]
+    is_concept = np.isin(tags, fake.labels.unseen)
+
+    def example(i: int) -> bytes:
+        of_tags = np.where(is_concept, 0, fake.annotations[i, columns])
+        content = {
+            "img_id": f"./data/NUS_WIDE/Flickr/{fake.names[i]}".encode(),
+            "feature": _map(fake, i, mixing).T.tobytes(),
+            "label_1k": of_tags.astype(np.float32).tobytes(),
+            "label_81": fake.annotations[i, len(fake.labels.seen) :].astype(np.float32).tobytes(),
+        }
+        return make_example(content)
+
+    for split, chosen in (("Train", ~fake.is_test), ("Test", fake.is_test)):
+        file = folder / f"NUS_WIDE_{split}_full_feature_ZLIB.tfrecords"
+        write_records(file, map(example, np.flatnonzero(chosen).tolist()))
