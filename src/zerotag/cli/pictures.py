@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -115,7 +116,8 @@ def train(
 ) -> None:
     """Train a model with the seen labels of a data set.
 
-    The best epoch is chosen on held-out seen labels and held-out training pictures, never on test pictures.
+    The best epoch is chosen on held-out seen labels and held-out training pictures, never on test pictures. Several
+    graphics processors share the work under `torchrun --nproc-per-node 4 --no-python zerotag train ...`.
 
     Example: `zerotag train gbe-fast --out runs/gbe --resume`
     """
@@ -127,7 +129,8 @@ def train(
     folder = out or Path("runs") / f"{Path(config).stem}-seed{settings.seed}"
     with progress_bars() as progress:
         run = train_run(settings, folder, resume=resume, progress=progress)
-    print(run.folder)
+    if os.environ.get("RANK", "0") == "0":
+        print(run.folder)
 
 
 @app.command("eval")

@@ -24,6 +24,7 @@ from zerotag.storage import write_atomically
 from zerotag.training.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from zerotag.training.network import Batch, Network, embed_all, scores_of
 from zerotag.training.prepare import Examples, prepare
+from zerotag.training.processes import Processes, processes
 from zerotag.training.run import Run
 from zerotag.training.settings import OptimiserSettings, Settings
 
@@ -57,38 +58,58 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     Raises:
         ZerotagError: the folder holds a run already, or data, vectors or settings do not fit together.
     """
-    torch.manual_seed(settings.seed)
-    run, network, fit, held_out = prepare(settings, folder, resume=resume, progress=progress)
+    with processes() as all_processes:
+        return _train(settings, folder, resume, all_processes, all_processes.reporting(progress))
+
+
+def _train(settings: Settings, folder: Path, resume: bool, together: Processes, progress: Progress) -> Run:
+    shares = together.shares(settings.optimiser.batch_size, settings.optimiser.parts)
+    read = slice(shares[0].start, shares[-1].stop)
+    if settings.optimiser.superpose:  # a partner may be another process's picture
+        read = slice(0, settings.optimiser.batch_size)
+    with together.first_alone():
+        torch.manual_seed(settings.seed)
+        run, network, fit, held_out = prepare(settings, folder, resume=resume, progress=progress)
+    together.wait()
     if run.is_finished:
         return run
-    run.save()
+    if together.is_first:
+        run.save()
     optimiser = _optimiser(settings.optimiser, network)
     steps_per_epoch = max(1, len(fit.indices) // settings.optimiser.batch_size)
     schedule = _schedule(settings.optimiser, optimiser, steps_per_epoch)
     state = State()
     if resume and run.checkpoint.exists():
         state = State(**load_checkpoint(run.checkpoint, network, optimiser, schedule))
-    # a killed run may have logged an epoch that its checkpoint does not know yet; that epoch comes again
-    _write_log(run, [line for line in run.log() if line["step"] <= state.step])
+    together.wait()
+    if together.is_first:
+        # a killed run may have logged an epoch that its checkpoint does not know yet; that epoch comes again
+        _write_log(run, [line for line in run.log() if line["step"] <= state.step])
 
     best = folder / "best.safetensors"
     total = steps_per_epoch * settings.optimiser.epochs
     fit_W = fit.W.to(network.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     network.train()
-    for rows, batch in _batches(fit, settings, steps_per_epoch, state.step):
+    joined = together.joined(network)
+    for rows, batch in _batches(fit, settings, steps_per_epoch, state.step, read):
         positives = torch.from_numpy(fit.positives[rows]).to(network.device)
         partner = partners(len(rows), settings.optimiser.superpose).to(network.device)
-        output = network(batch, partner)
         positives |= positives[partner]
-        loss = network.model.loss(output, fit_W, positives)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = torch.zeros((), device=network.device)
+        for share in shares:
+            own = slice(share.start - read.start, share.stop - read.start)
+            output = joined(batch, partner[own], own.start)
+            part = network.model.loss(output, fit_W, positives[own]) / len(shares)
+            part.backward()
+            loss += part.detach()
         optimiser.step()
         schedule.step()
         state.step += 1
-        state.epoch_loss += loss.item() / steps_per_epoch
-        state.without_labels += int((~positives.any(1)).sum())
+        state.epoch_loss += together.sum(loss).item() / together.count / steps_per_epoch
+        without = (~positives.any(1)).sum()
+        state.without_labels += int(without if settings.optimiser.superpose else together.sum(without))
         state.seconds = time.monotonic() - began
         progress(f"Training {run.settings.model.name}", state.step, total)
         epoch_ends = state.step % steps_per_epoch == 0
@@ -98,18 +119,26 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
                     f"the loss is no longer a number in epoch {state.step // steps_per_epoch}; "
                     "lower optimiser.learning_rate"
                 )
-            _end_epoch(run, network, held_out, state, schedule, steps_per_epoch, best)
-        if epoch_ends or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS:
+            if together.is_first:
+                _end_epoch(run, network, held_out, state, schedule, steps_per_epoch, best)
+            state.epoch_loss, state.without_labels = 0.0, 0
+            together.wait()
+        if together.is_first and (epoch_ends or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
             save_checkpoint(run.checkpoint, network, optimiser, schedule, vars(state))
             saved = time.monotonic()
-    best.replace(run.weights)
+    if together.is_first:
+        best.replace(run.weights)
+    together.wait()
     return run
 
 
 def _batches(
-    fit: Examples, settings: Settings, steps_per_epoch: int, first_step: int
+    fit: Examples, settings: Settings, steps_per_epoch: int, first_step: int, read: slice
 ) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Rows of ``fit`` and their inputs from ``first_step`` on; an epoch's order depends on seed and epoch alone."""
+    """Rows of ``fit`` and their inputs from ``first_step`` on, of each batch those to ``read``.
+
+    An epoch's order depends on seed and epoch alone.
+    """
     size = settings.optimiser.batch_size
 
     def rows() -> Iterator[np.ndarray]:
@@ -117,7 +146,7 @@ def _batches(
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(fit.indices))
             first = first_step % steps_per_epoch if epoch == first_step // steps_per_epoch else 0
             for step in range(first, steps_per_epoch):
-                yield order[step * size : (step + 1) * size]
+                yield order[step * size : (step + 1) * size][read]
 
     return prefetched(lambda chosen: fit.inputs.batch(fit.indices[chosen]), rows())
 
@@ -152,7 +181,6 @@ def _end_epoch(
     if score > state.best_score:
         state.best_score, state.best_epoch = score, epoch
         save_tensors(best, network.state_dict(), {"epoch": epoch})
-    state.epoch_loss, state.without_labels = 0.0, 0
     _write_log(run, [*run.log(), line])
 
 

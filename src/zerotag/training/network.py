@@ -57,15 +57,15 @@ class Network(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, batch: Batch, partner: Int[Tensor, " b"]) -> Float[Tensor, "b ..."]:
+    def forward(self, batch: Batch, partner: Int[Tensor, " b"], first: int = 0) -> Float[Tensor, "b ..."]:
         """What the model's loss is made from, each picture superposed with another of the batch, its ``partner``.
 
-        Superposed is the maximum of both feature maps. Computed in bfloat16 where the processor is made for it, and
-        returned in float32.
+        The pictures are those of the batch from the ``first`` on, as many as there are partners. Superposed is the
+        maximum of both feature maps. Computed in bfloat16 where the processor is made for it, and returned in float32.
         """
         with autocast(self.device):
             maps = self._feature_maps(batch)
-            maps = {stride: torch.maximum(one, one[partner]) for stride, one in maps.items()}
+            maps = {s: torch.maximum(one[first : first + len(partner)], one[partner]) for s, one in maps.items()}
             output: Tensor = self.model(maps)
             return output.float()
 

@@ -75,7 +75,8 @@ class OptimiserSettings(Section):
     ``milestones`` are the epochs after which "steps" divides by ten. ``warm_up`` is the share of the steps in which
     "one_cycle" and "cosine" come to ``learning_rate``; the latter ends at ``last_learning_rate``. ``momentum`` is that
     of "rmsprop". ``superpose`` is the share of training pictures that are laid over another one of their batch: the
-    maximum of both their feature maps, the labels of both.
+    maximum of both their feature maps, the labels of both. A batch is computed in ``parts``, one after the other, so
+    that a large one fits into memory; several processes share each batch.
     """
 
     name: Literal["adam", "adamw", "rmsprop"] = "adamw"
@@ -88,6 +89,7 @@ class OptimiserSettings(Section):
     milestones: list[Count] = []
     epochs: Count = 10
     batch_size: Count = 32
+    parts: Count = 1
     superpose: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
