@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 from PIL import Image, ImageDraw
+
+from fake_sizes import SIZE, SMALL
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 install_import_hook("zerotag", "beartype.beartype")
@@ -84,3 +86,26 @@ def toy_settings(squares: Path, colour_vectors: Path) -> dict[str, Any]:
         "optimiser": {"epochs": 2, "batch_size": 8},
         "selection": {"held_out_labels": 0.25, "held_out_pictures": 0.25},
     }
+
+
+@pytest.fixture(scope="session")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A fake set in each layout, by its name."""
+    from zerotag.datasets import fake_nus_wide
+
+    folder = tmp_path_factory.mktemp("fakes")
+    for layout in fake_nus_wide.LAYOUTS:
+        fake_nus_wide.make(folder / layout, layout, **SIZE)
+    return {layout: folder / layout for layout in fake_nus_wide.LAYOUTS}
+
+
+@pytest.fixture
+def small(tmp_path: Path, cache: Path) -> Callable[[str], Path]:
+    """Makes a fake set of 12 pictures in a layout, to be damaged."""
+    from zerotag.datasets import fake_nus_wide
+
+    def make(layout: str) -> Path:
+        fake_nus_wide.make(tmp_path / "small", layout, **SMALL)
+        return tmp_path / "small"
+
+    return make

@@ -60,7 +60,7 @@ def check_data(
 def fake_data(
     name: Annotated[str, typer.Argument(help="nus-wide")],
     out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
-    layout: Annotated[str, typer.Option(help="raw, hdf5, hdf5-table or tfrecord.")] = "raw",
+    layout: Annotated[str, typer.Option(help="raw, hdf5, hdf5-table, tfrecord, ml2p, ml-decoder or coco.")] = "raw",
     images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
     seen: Annotated[int, typer.Option(help="Seen labels; the real set has 925.")] = 40,
     unseen: Annotated[int, typer.Option(help="Unseen labels; the real set has 81.")] = 10,

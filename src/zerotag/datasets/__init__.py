@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zerotag.datasets import hdf5, lesa_records, nus_wide
+from zerotag.datasets import coco, hdf5, lesa_records, ml2p, ml_decoder, nus_wide
 from zerotag.datasets.folder import read_folder
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, StoredMaps
 from zerotag.datasets.pocket import BUILDERS
@@ -24,7 +24,14 @@ __all__ = [
 
 
 # looked at in this order; a folder that none of them recognises is one of pictures with a table of labels
-LAYOUTS = {"nus-wide": nus_wide, "hdf5": hdf5, "tfrecord": lesa_records}
+LAYOUTS = {
+    "nus-wide": nus_wide,
+    "hdf5": hdf5,
+    "tfrecord": lesa_records,
+    "ml2p": ml2p,
+    "ml-decoder": ml_decoder,
+    "coco": coco,
+}
 
 
 def layout_of(root: Path) -> str:

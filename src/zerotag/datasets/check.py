@@ -13,6 +13,8 @@ from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 
+WITHOUT_LISTS = ("coco", "ml-decoder")
+
 
 @dataclass(frozen=True)
 class SplitFigures:
@@ -105,6 +107,6 @@ def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> SplitFi
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
-    if layout in LAYOUTS:
+    if layout in LAYOUTS and layout not in WITHOUT_LISTS:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
     return doubts

@@ -1,58 +1,23 @@
-"""Small sets in the real layouts of NUS-WIDE, with planted structure: to see what a layout looks like, and for tests.
-
-Each label is a colour, its word vector is made from the colour, and a picture shows patches of the colours of its
-labels; feature maps hold them in place of pixels. So a model can learn from seen labels what unseen ones look like.
-"""
+"""Small sets in the real layouts of NUS-WIDE and COCO, to see what a layout looks like, and for tests."""
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int8
-from PIL import Image, ImageDraw
 
+from zerotag.datasets.fake_set import SIDE_PX, FakeSet, draw
 from zerotag.datasets.hdf5 import CHANNELS, CONCEPTS, FEATURES, LABELS
 from zerotag.datasets.tfrecord import make_example, write_records
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
-from zerotag.labels import LabelSet
+from zerotag.nus_wide_lists import CONCEPT_PLACES, TAG_PLACES
 
-LAYOUTS = ("raw", "hdf5", "hdf5-table", "tfrecord")
-TEST_SHARE, LABELS_A_PICTURE = 0.4, (1, 4)
-SIDE_PX, PATCH_PX, GRID, VECTOR_DIM, TABLE_WIDTH = 160, 56, 14, 32, 4096
-NOISE = 0.1
-
-
-@dataclass(frozen=True)
-class FakeSet:
-    """What all layouts are written from.
-
-    Attributes:
-        labels: seen and unseen.
-        colours: of the labels, seen ones first, [C, 3] from 0 to 1.
-        names: paths of the pictures.
-        is_test: which of them are for testing, [N].
-        annotations: 1 and −1, [N, C].
-        seed: what else is drawn.
-    """
-
-    labels: LabelSet
-    colours: Float[np.ndarray, "c 3"]
-    names: tuple[str, ...]
-    is_test: np.ndarray
-    annotations: Int8[np.ndarray, "n c"]
-    seed: int
-
-    def rng(self, index: int) -> np.random.Generator:
-        """What is drawn for one picture."""
-        return np.random.default_rng([self.seed, index])
-
-    def colours_of(self, index: int) -> Float[np.ndarray, "k 3"]:
-        """Colours of a picture's labels."""
-        return self.colours[self.annotations[index] == 1]
+LAYOUTS = ("raw", "hdf5", "hdf5-table", "tfrecord", "ml2p", "ml-decoder", "coco")
+WITHOUT_LISTS = ("ml-decoder", "coco")
+TABLE_WIDTH = 4096
 
 
 def make(folder: Path, layout: str, *, num_images: int, num_seen: int, num_unseen: int, seed: int = 0) -> None:
@@ -70,53 +35,43 @@ def make(folder: Path, layout: str, *, num_images: int, num_seen: int, num_unsee
         ZerotagError: an unknown layout, a folder that holds something, or numbers too small for a data set.
         MissingPackageError: h5py or google-crc32c is not installed and the layout needs it.
     """
-    writers = {"raw": _write_raw, "hdf5": _write_hdf5, "hdf5-table": _write_hdf5_table, "tfrecord": _write_tfrecord}
+    writers = {
+        "raw": _write_raw,
+        "hdf5": _write_hdf5,
+        "hdf5-table": _write_hdf5_table,
+        "tfrecord": _write_tfrecord,
+        "ml2p": _write_ml2p,
+        "ml-decoder": _write_ml_decoder,
+        "coco": _write_coco,
+    }
     if layout not in writers:
         raise UnknownNameError("layout of nus-wide", layout, list(writers))
     if folder.exists() and any(folder.iterdir()):
         raise ZerotagError(f"{folder} is not empty; name another folder")
     if num_images < 10 or num_seen < 2 or num_unseen < 1:
         raise ZerotagError("a fake set needs 10 images, 2 seen labels and an unseen one at least")
-    fake = _draw(num_images, num_seen, num_unseen, seed)
+    fake = draw(num_images, num_seen, num_unseen, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_lists(folder, fake)
+    _write_word_vectors(folder, fake)
+    if layout not in WITHOUT_LISTS:
+        _write_lists(folder, fake)
     writers[layout](folder, fake)
 
 
-def _draw(num_images: int, num_seen: int, num_unseen: int, seed: int) -> FakeSet:
-    rng = np.random.default_rng(seed)
-    labels = LabelSet(tuple(f"tag{i:04}" for i in range(num_seen)), tuple(f"concept{i:02}" for i in range(num_unseen)))
-    colours = rng.random((num_seen + num_unseen, 3))
-    annotations = np.full((num_images, len(colours)), -1, np.int8)
-    low, high = LABELS_A_PICTURE
-    for row in annotations:
-        row[rng.choice(len(colours), rng.integers(low, high + 1), replace=False)] = 1
-    names = tuple(f"{labels.all[np.argmax(row)]}/{i:04}_{10**8 + 7 * i}.jpg" for i, row in enumerate(annotations))
-    return FakeSet(labels, colours, names, rng.random(num_images) < TEST_SHARE, annotations, seed)
+def _write_word_vectors(folder: Path, fake: FakeSet) -> None:
+    rows = zip(fake.labels.all, fake.word_vectors(), strict=True)
+    lines = [f"{label} {' '.join(f'{v:.5f}' for v in row)}\n" for label, row in rows]
+    (folder / "word_vectors.txt").write_text("".join(lines))
 
 
 def _write_lists(folder: Path, fake: FakeSet) -> None:
-    mixing = np.random.default_rng([fake.seed, 1]).normal(size=(3, VECTOR_DIM))
-    vectors = (2 * fake.colours - 1) @ mixing
-    lines = [
-        f"{label} {' '.join(f'{v:.5f}' for v in row)}" for label, row in zip(fake.labels.all, vectors, strict=True)
-    ]
-    (folder / "word_vectors.txt").write_text("\n".join(lines) + "\n")
-    for name, listed in (
-        ("NUS_WID_Tags/TagList1k.txt", _tags(fake)),
-        ("ConceptsList/Concepts81.txt", fake.labels.unseen),
-    ):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("".join(f"{label}\n" for label in listed))
-
-
-def _tags(fake: FakeSet) -> list[str]:
-    """As in the real list most concepts, but not all, are also among the tags."""
-    return [*fake.labels.seen, *fake.labels.unseen[: -max(1, len(fake.labels.unseen) // 10)]]
+    for place, listed in ((TAG_PLACES[0], fake.tags()), (CONCEPT_PLACES[0], fake.labels.unseen)):
+        (folder / place).parent.mkdir(exist_ok=True)
+        (folder / place).write_text("".join(f"{label}\n" for label in listed))
 
 
 def _write_raw(folder: Path, fake: FakeSet) -> None:
-    for name in ("ImageList", "AllLabels", "Flickr"):
+    for name in ("ImageList", "AllLabels"):
         (folder / name).mkdir()
     windows = [name.replace("/", "\\") for name in fake.names]
     for name, chosen in (
@@ -127,40 +82,20 @@ def _write_raw(folder: Path, fake: FakeSet) -> None:
         lines = [f"{windows[i]}\r\n" for i in np.flatnonzero(chosen)]
         (folder / "ImageList" / f"{name}.txt").write_text("".join(lines), newline="")
     hot = fake.annotations == 1
-    columns = [fake.labels.all.index(tag) for tag in _tags(fake)]
+    columns = [fake.labels.all.index(tag) for tag in fake.tags()]
     table = ["\t".join(row) + "\t\n" for row in hot[:, columns].astype(int).astype(str)]
     (folder / "NUS_WID_Tags" / "AllTags1k.txt").write_text("".join(table))
     for c, concept in enumerate(fake.labels.unseen, start=len(fake.labels.seen)):
         lines = [f"{value}\n" for value in hot[:, c].astype(int)]
         (folder / "AllLabels" / f"Labels_{concept}.txt").write_text("".join(lines))
+    _write_pictures(folder / "Flickr", fake)
+
+
+def _write_pictures(folder: Path, fake: FakeSet) -> None:
     for index, name in enumerate(fake.names):
-        file = folder / "Flickr" / name
-        file.parent.mkdir(exist_ok=True)
-        _picture(fake, index).save(file, quality=95)
-
-
-def _picture(fake: FakeSet, index: int) -> Image.Image:
-    """Patches on grey, with enough noise that no file is as small as a placeholder."""
-    rng = fake.rng(index)
-    picture = Image.new("RGB", (SIDE_PX, SIDE_PX), (128, 128, 128))
-    cells = rng.permutation(4)
-    for cell, colour in zip(cells, fake.colours_of(index), strict=False):
-        left, top = (
-            np.array(divmod(int(cell), 2)) * SIDE_PX // 2 + rng.integers(0, SIDE_PX // 2 - PATCH_PX, 2)
-        ).tolist()
-        box = (left, top, left + PATCH_PX, top + PATCH_PX)
-        ImageDraw.Draw(picture).rectangle(box, fill=tuple((255 * colour).astype(int).tolist()))
-    noisy = np.asarray(picture) + rng.normal(0, 255 * NOISE / 4, (SIDE_PX, SIDE_PX, 3))
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def _map(fake: FakeSet, index: int, mixing: np.ndarray) -> Float[np.ndarray, "k g2"]:
-    """A rectified linear image of the colours at some positions, noise at the others."""
-    rng = fake.rng(index)
-    maps = rng.normal(0, NOISE, (len(mixing), GRID * GRID))
-    for colour in fake.colours_of(index):
-        maps[:, rng.choice(GRID * GRID, 24, replace=False)] += (mixing @ (2 * colour - 1))[:, None]
-    return maps.clip(0).astype(np.float32)
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fake.picture(index).save(file, quality=95)
 
 
 def _files(folder: Path, fake: FakeSet) -> Iterator[tuple[object, np.ndarray]]:
@@ -176,14 +111,13 @@ def _files(folder: Path, fake: FakeSet) -> Iterator[tuple[object, np.ndarray]]:
 
 
 def _write_hdf5(folder: Path, fake: FakeSet) -> None:
-    mixing = np.random.default_rng([fake.seed, 2]).normal(size=(CHANNELS, 3))
     number = len(fake.labels.seen)
     for split, (opened, rows) in zip(("train", "test"), _files(folder, fake), strict=True):
         for i in rows.tolist():
             name, annotated = fake.names[i].replace("/", "_"), fake.annotations[i]
             labels = annotated[:number] if split == "train" else annotated
             for suffix, data in (
-                (FEATURES, _map(fake, i, mixing)),
+                (FEATURES, fake.feature_map(i, CHANNELS)),
                 (LABELS, labels),
                 (CONCEPTS, annotated[number:]),
             ):
@@ -193,10 +127,9 @@ def _write_hdf5(folder: Path, fake: FakeSet) -> None:
 
 
 def _write_hdf5_table(folder: Path, fake: FakeSet) -> None:
-    mixing = np.random.default_rng([fake.seed, 2]).normal(size=(TABLE_WIDTH, 3))
     number = len(fake.labels.seen)
     for split, (opened, rows) in zip(("train", "test"), _files(folder, fake), strict=True):
-        features = np.stack([_map(fake, i, mixing).max(1) for i in rows.tolist()])
+        features = np.stack([fake.feature_map(i, TABLE_WIDTH).max(1) for i in rows.tolist()])
         labels = fake.annotations[rows, :number] if split == "train" else fake.annotations[rows]
         names = np.array([fake.names[i].encode() for i in rows.tolist()])
         for key, data in (("image_files", names), ("features", features), ("labels", labels)):
@@ -204,8 +137,7 @@ def _write_hdf5_table(folder: Path, fake: FakeSet) -> None:
 
 
 def _write_tfrecord(folder: Path, fake: FakeSet) -> None:
-    mixing = np.random.default_rng([fake.seed, 2]).normal(size=(CHANNELS, 3))
-    tags = _tags(fake)
+    tags = fake.tags()
     columns = [fake.labels.all.index(tag) for tag in tags]
     is_concept = np.isin(tags, fake.labels.unseen)
 
@@ -213,7 +145,7 @@ def _write_tfrecord(folder: Path, fake: FakeSet) -> None:
         of_tags = np.where(is_concept, 0, fake.annotations[i, columns])
         content = {
             "img_id": f"./data/NUS_WIDE/Flickr/{fake.names[i]}".encode(),
-            "feature": _map(fake, i, mixing).T.tobytes(),
+            "feature": fake.feature_map(i, CHANNELS).T.tobytes(),
             "label_1k": of_tags.astype(np.float32).tobytes(),
             "label_81": fake.annotations[i, len(fake.labels.seen) :].astype(np.float32).tobytes(),
         }
@@ -222,3 +154,54 @@ def _write_tfrecord(folder: Path, fake: FakeSet) -> None:
     for split, chosen in (("Train", ~fake.is_test), ("Test", fake.is_test)):
         file = folder / f"NUS_WIDE_{split}_full_feature_ZLIB.tfrecords"
         write_records(file, map(example, np.flatnonzero(chosen).tolist()))
+
+
+def _splits(fake: FakeSet, test: str = "test") -> list[tuple[str, list[int]]]:
+    return [("train", np.flatnonzero(~fake.is_test).tolist()), (test, np.flatnonzero(fake.is_test).tolist())]
+
+
+def _write_ml2p(folder: Path, fake: FakeSet) -> None:
+    _write_pictures(folder / "Flickr", fake)
+    number = len(fake.labels.seen)
+    for split, rows in _splits(fake):
+        content = {
+            str(place): {
+                "img_id": fake.names[i],
+                "labels_1006": fake.annotations[i].tolist(),
+                "labels_81": fake.annotations[i, number:].tolist(),
+                "labels_925": fake.annotations[i, :number].tolist(),
+            }
+            for place, i in enumerate(rows)
+        }
+        (folder / f"nus_wide_{split}.json").write_text(json.dumps(content))
+
+
+def _write_ml_decoder(folder: Path, fake: FakeSet) -> None:
+    _write_pictures(folder / "images", fake)
+    lines = ["filepath,label,split_name"]
+    for split, rows in _splits(fake, "val"):
+        for i in rows:
+            labels = ", ".join(np.array(fake.labels.all)[fake.annotations[i] == 1].tolist())
+            lines.append(f'{fake.names[i]},"[{labels}]",{split}')
+    (folder / "data.csv").write_text("\n".join(lines) + "\n")
+    benchmark = {"train class": fake.labels.seen, "test class": fake.labels.unseen}
+    (folder / f"benchmark_{len(fake.labels.unseen)}_v0.json").write_text(json.dumps(benchmark))
+
+
+def _write_coco(folder: Path, fake: FakeSet) -> None:
+    (folder / "annotations").mkdir()
+    categories = [{"id": c, "name": label} for c, label in enumerate(fake.labels.all, start=1)]
+    for split, rows in _splits(fake, "val"):
+        (folder / f"{split}2017").mkdir()
+        images: list[dict[str, object]] = []
+        annotations: list[dict[str, object]] = []
+        for i in rows:
+            name = f"{i:012}.jpg"
+            fake.picture(i).save(folder / f"{split}2017" / name, quality=95)
+            images.append({"id": i, "file_name": name, "width": SIDE_PX, "height": SIDE_PX})
+            labels = np.flatnonzero(fake.annotations[i] == 1).tolist()
+            for (left, top, right, bottom), label in zip(fake.boxes(i), labels, strict=True):
+                box = [left, top, right - left, bottom - top]
+                annotations.append({"id": len(annotations), "image_id": i, "category_id": label + 1, "bbox": box})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
