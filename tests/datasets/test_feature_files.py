@@ -11,12 +11,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zerotag.datasets import load_dataset, tfrecord
 from zerotag.errors import ZerotagError
+from zerotag.kept_maps import KeptMaps, keep_maps, kept_maps
+from zerotag.progress import silent
 from zerotag.training.loop import train
+from zerotag.training.prepare import inputs_for
 from zerotag.training.settings import Settings
 
 hdf5_layouts = pytest.mark.parametrize("layout", ["hdf5", "hdf5-table"])
@@ -161,6 +165,35 @@ def test_examples_come_back(content: dict[str, bytes]) -> None:
 def test_what_is_no_example_is_a_value_error(content: bytes) -> None:
     with suppress(ValueError):
         tfrecord.parse_example(content)
+
+
+@pytest.mark.parametrize("layout", ["hdf5", "hdf5-table", "tfrecord"])
+def test_maps_are_kept_in_half_precision_and_used_from_there(small: Callable[[str], Path], layout: str) -> None:
+    dataset = load_dataset(str(small(layout)))
+    assert dataset.maps is not None
+    assert kept_maps(dataset) is None
+    kept = keep_maps(dataset)
+    rows = np.array([3, 0, 11])
+    for stride, stored in dataset.maps.batch(rows).items():
+        torch.testing.assert_close(kept.batch(rows)[stride], stored.half())
+    assert kept.record() == dataset.maps.record()
+    assert keep_maps(dataset).folder == kept.folder
+    settings = Settings.model_validate({"data": str(dataset.root), "model": {"name": "sdl"}})
+    assert isinstance(inputs_for(settings, dataset, dataset.maps, silent), KeptMaps)
+
+
+def test_numbers_that_half_precision_does_not_know_are_named(small: Callable[[str], Path]) -> None:
+    root = small("hdf5")
+    rewrite(root, lambda f: replace(f, "-features", np.full((512, 196), 1e6, np.float32)))
+    dataset = load_dataset(str(root))
+    with pytest.raises(ZerotagError, match="too large for half precision"):
+        keep_maps(dataset)
+    assert kept_maps(dataset) is None
+
+
+def test_pictures_are_not_kept_so(squares: Path) -> None:
+    with pytest.raises(ZerotagError, match="made by a backbone"):
+        keep_maps(load_dataset(str(squares)))
 
 
 def test_maps_without_pictures_cannot_do_what_needs_pictures(small: Callable[[str], Path], tmp_path: Path) -> None:

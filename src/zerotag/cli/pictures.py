@@ -90,18 +90,23 @@ def features(
 ) -> None:
     """Extract the feature maps of all pictures of a data set once, and keep them on disk in half precision.
 
-    Maps that are there already and still fit are left; those of changed pictures or other weights are made anew.
+    Maps that are there already and still fit are left; those of changed pictures or other weights are made anew. Maps
+    that the data set itself brings along are copied; the backbone is not asked then.
 
     Example: `zerotag features pocket-scenes --backbone tf_efficientnet_lite0`
     """
     from zerotag.backbones import frozen_backbone
     from zerotag.datasets import load_dataset
     from zerotag.features import extract_features
+    from zerotag.kept_maps import keep_maps
 
     dataset = load_dataset(data)
     with progress_bars() as progress:
-        maps = extract_features(dataset, frozen_backbone(backbone, size_px=size_px), progress=progress)
-    print(f"{len(maps)} pictures, maps in {maps.folder}")
+        if dataset.maps is not None:
+            folder = keep_maps(dataset, progress=progress).folder
+        else:
+            folder = extract_features(dataset, frozen_backbone(backbone, size_px=size_px), progress=progress).folder
+    print(f"{len(dataset.paths)} pictures, maps in {folder}")
 
 
 @app.command()

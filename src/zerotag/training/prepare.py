@@ -14,6 +14,7 @@ from zerotag.backbones import Backbone, create_backbone, frozen_backbone
 from zerotag.datasets import TRAIN, PictureDataset, StoredMaps, load_dataset
 from zerotag.errors import ZerotagError
 from zerotag.features import cached_features
+from zerotag.kept_maps import kept_maps
 from zerotag.labels import LabelSet, split_labels
 from zerotag.models import create_model
 from zerotag.progress import Progress
@@ -130,9 +131,9 @@ def build_network(settings: Settings, source: Backbone | StoredMaps, W: Float[Te
 def inputs_for(
     settings: Settings, dataset: PictureDataset, source: Backbone | StoredMaps, progress: Progress
 ) -> Inputs:
-    """Feature maps of all pictures, stored or cached, or their pixels where the backbone is trained too."""
+    """Feature maps of all pictures, kept, stored or cached, or their pixels where the backbone is trained too."""
     if not isinstance(source, Backbone):
-        return source
+        return kept_maps(dataset) or source
     if settings.backbone.train:
         return Pixels([dataset.picture(i) for i in range(len(dataset.paths))], source.preprocessing)
     return cached_features(dataset, source, progress=progress)
