@@ -2,9 +2,9 @@
 
 Run: python benchmarks/reading.py
 
-A made-up set of the real layout (512 x 196 float32, gzip) is written, its pages dropped from memory, and a step of GBE at the
-paper's size trained on batches in random order, read ahead by a second thread. Waiting is the time in which the step has
-nothing to do. Needs 2 GB of disk.
+A made-up set of the real layout (512 x 196 float32, gzip) is written, its pages dropped from memory, and GBE at the
+paper's size trained on batches in random order, read ahead by a second thread. Waiting is the time in which the
+training has nothing to do. Needs 2 GB of disk.
 """
 
 from __future__ import annotations
