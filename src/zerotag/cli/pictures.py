@@ -58,12 +58,14 @@ def check_data(
 
 @data_app.command("fake")
 def fake_data(
-    name: Annotated[str, typer.Argument(help="nus-wide")],
+    name: Annotated[str, typer.Argument(help="nus-wide or open-images")],
     out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
-    layout: Annotated[str, typer.Option(help="raw, hdf5, hdf5-table, tfrecord, ml2p, ml-decoder or coco.")] = "raw",
+    layout: Annotated[
+        str, typer.Option(help="Of nus-wide: raw, hdf5, hdf5-table, tfrecord, ml2p, ml-decoder or coco.")
+    ] = "raw",
     images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
-    seen: Annotated[int, typer.Option(help="Seen labels; the real set has 925.")] = 40,
-    unseen: Annotated[int, typer.Option(help="Unseen labels; the real set has 81.")] = 10,
+    seen: Annotated[int, typer.Option(help="Seen labels; the real sets have 925 and 7,186.")] = 40,
+    unseen: Annotated[int, typer.Option(help="Unseen labels; the real sets have 81 and 400.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed gives the same set.")] = 0,
 ) -> None:
     """Write a small made-up data set in a real layout, to see what it looks like and to try commands on.
@@ -72,11 +74,14 @@ def fake_data(
 
     Example: `zerotag data fake nus-wide fake-nus --layout hdf5 --images 500`
     """
-    from zerotag.datasets import fake_nus_wide
+    from zerotag.datasets import fake_nus_wide, fake_open_images
 
-    if name != "nus-wide":
-        raise UnknownNameError("data set to fake", name, ["nus-wide"])
-    fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+    if name not in ("nus-wide", "open-images"):
+        raise UnknownNameError("data set to fake", name, ["nus-wide", "open-images"])
+    if name == "nus-wide":
+        fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+    else:
+        fake_open_images.make(out, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
     print(out)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from zerotag.datasets import LAYOUTS, layout_of, load_dataset
+from zerotag.datasets import LAYOUTS, layout_of, load_dataset, open_images
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 
-WITHOUT_LISTS = ("coco", "ml-decoder")
+WITHOUT_LISTS = ("coco", "ml-decoder", "open-images")
+BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def check(data: str) -> DatasetCheck:
     dataset = load_dataset(data)
     layout = "folder" if data in BUILDERS else layout_of(Path(data))
     unseen = np.isin(dataset.labels, dataset.unseen)
-    splits = {split: _figures(dataset, split, unseen) for split in (TRAIN, TEST)}
-    train = dataset.annotations[np.ix_(dataset.rows(TRAIN), np.flatnonzero(~unseen))]
+    splits, images_of = {}, {}
+    for split in (TRAIN, TEST):
+        splits[split], images_of[split] = _figures(dataset, split, unseen)
     reasons = list(dataset.left_out.values())
     return DatasetCheck(
         dataset.root,
@@ -84,29 +86,40 @@ def check(data: str) -> DatasetCheck:
         splits,
         int((~unseen).sum()),
         int(unseen.sum()),
-        int((~(train == 1).any(0)).sum()),
+        int((images_of[TRAIN][~unseen] == 0).sum()),
         None if dataset.maps is None else dataset.maps.channels,
         {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
         tuple(_doubts(dataset, layout, splits)),
     )
 
 
-def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> SplitFigures:
-    annotations = dataset.annotations[dataset.rows(split)]
-    positive = annotations == 1
-    number = max(1, len(positive))
-    annotated = bool(annotations[:, unseen].any())
-    return SplitFigures(
-        len(positive),
-        float(positive[:, ~unseen].sum() / number),
-        float(positive[:, unseen].sum() / number) if annotated else None,
-        int((~positive[:, unseen].any(1)).sum()) if annotated else None,
-        float((annotations == 0).mean()) if annotations.size else 0.0,
+def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> tuple[SplitFigures, np.ndarray]:
+    """Figures of a split, and how many pictures each label has in it; pictures are looked at in blocks."""
+    rows = dataset.rows(split)
+    images_of = np.zeros(len(dataset.labels), np.int64)
+    without = num_known = unseen_known = 0
+    for start in range(0, len(rows), BLOCK):
+        annotations = dataset.annotations[rows[start : start + BLOCK]]
+        positive = annotations == 1
+        images_of += positive.sum(0)
+        without += int((~positive[:, unseen].any(1)).sum())
+        num_known += int(np.count_nonzero(annotations))
+        unseen_known += int(np.count_nonzero(annotations[:, unseen]))
+    number = max(1, len(rows))
+    figures = SplitFigures(
+        len(rows),
+        float(images_of[~unseen].sum() / number),
+        float(images_of[unseen].sum() / number) if unseen_known else None,
+        without if unseen_known else None,
+        1 - num_known / (number * len(dataset.labels)) if len(rows) else 0.0,
     )
+    return figures, images_of
 
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
     if layout in LAYOUTS and layout not in WITHOUT_LISTS:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
+    if layout == "open-images":
+        doubts += open_images.list_doubts(dataset.root)
     return doubts

@@ -46,19 +46,29 @@ def make(folder: Path, layout: str, *, num_images: int, num_seen: int, num_unsee
     }
     if layout not in writers:
         raise UnknownNameError("layout of nus-wide", layout, list(writers))
-    if folder.exists() and any(folder.iterdir()):
-        raise ZerotagError(f"{folder} is not empty; name another folder")
-    if num_images < 10 or num_seen < 2 or num_unseen < 1:
-        raise ZerotagError("a fake set needs 10 images, 2 seen labels and an unseen one at least")
+    empty_folder(folder, num_images, num_seen, num_unseen)
     fake = draw(num_images, num_seen, num_unseen, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_word_vectors(folder, fake)
+    write_word_vectors(folder, fake)
     if layout not in WITHOUT_LISTS:
         _write_lists(folder, fake)
     writers[layout](folder, fake)
 
 
-def _write_word_vectors(folder: Path, fake: FakeSet) -> None:
+def empty_folder(folder: Path, num_images: int, num_seen: int, num_unseen: int) -> None:
+    """A folder for a fake set.
+
+    Raises:
+        ZerotagError: it holds something, or the numbers are too small for a data set.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ZerotagError(f"{folder} is not empty; name another folder")
+    if num_images < 10 or num_seen < 2 or num_unseen < 1:
+        raise ZerotagError("a fake set needs 10 images, 2 seen labels and an unseen one at least")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_word_vectors(folder: Path, fake: FakeSet) -> None:
+    """Vectors of a fake set's labels, in the format of GloVe."""
     rows = zip(fake.labels.all, fake.word_vectors(), strict=True)
     lines = [f"{label} {' '.join(f'{v:.5f}' for v in row)}\n" for label, row in rows]
     (folder / "word_vectors.txt").write_text("".join(lines))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, Int8
 from torch import Tensor
 
+from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import UnknownNameError, ZerotagError
 
 TRAIN, TEST = "train", "test"
@@ -66,7 +67,7 @@ class PictureDataset:
     paths: tuple[str, ...]
     splits: tuple[str, ...]
     labels: tuple[str, ...]
-    annotations: Int8[np.ndarray, "n c"]
+    annotations: Int8[np.ndarray, "n c"] | SparseAnnotations
     objects: tuple[tuple[SceneObject, ...], ...] | None = None
     unseen: tuple[str, ...] = ()
     maps: StoredMaps | None = None

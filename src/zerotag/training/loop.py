@@ -93,7 +93,7 @@ def _train(settings: Settings, folder: Path, resume: bool, together: Processes, 
     network.train()
     joined = together.joined(network)
     for rows, batch in _batches(fit, settings, steps_per_epoch, state.step, read):
-        positives = torch.from_numpy(fit.positives[rows]).to(network.device)
+        positives = torch.from_numpy(fit.positives(rows)).to(network.device)
         partner = partners(len(rows), settings.optimiser.superpose).to(network.device)
         positives |= positives[partner]
         optimiser.zero_grad(set_to_none=True)
@@ -188,7 +188,7 @@ def held_out_map(network: Network, held_out: Examples) -> float:
     """Mean average precision over held-out pictures, of held-out labels, or of all seen ones where none is held out."""
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
-    return float(np.nanmean(average_precision(scores, held_out.positives)))
+    return float(np.nanmean(average_precision(scores, held_out.positives())))
 
 
 def _optimiser(settings: OptimiserSettings, network: Network) -> Optimizer:

@@ -29,12 +29,25 @@ HOLD_OUT_STREAM = 7
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures with the labels that they are trained, or judged, on."""
+    """Pictures with the labels that they are trained, or judged, on.
+
+    Attributes:
+        inputs: of all pictures of the data set.
+        dataset: with their annotations.
+        indices: which of its pictures, [M].
+        columns: which of its labels, [C].
+        W: vectors of these labels.
+    """
 
     inputs: Inputs
+    dataset: PictureDataset
     indices: np.ndarray
-    positives: Bool[np.ndarray, "m c"]
+    columns: np.ndarray
     W: Float[Tensor, "c d"]
+
+    def positives(self, rows: np.ndarray | slice = slice(None)) -> Bool[np.ndarray, "m c"]:
+        """Which labels some of the pictures have."""
+        return self.dataset.annotations[np.ix_(self.indices[rows], self.columns)] == 1
 
 
 def prepare(
@@ -58,10 +71,10 @@ def prepare(
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
     network = build_network(settings, source, W[fit_labels])
     inputs = inputs_for(settings, dataset, source, progress)
-    positives = dataset.annotations[:, dataset.columns(labels.seen)] == 1
+    seen = dataset.columns(labels.seen)
 
-    def examples(rows: np.ndarray, columns: np.ndarray) -> Examples:
-        return Examples(inputs, rows, positives[np.ix_(rows, columns)], W[columns])
+    def examples(rows: np.ndarray, chosen: np.ndarray) -> Examples:
+        return Examples(inputs, dataset, rows, seen[chosen], W[chosen])
 
     run = earlier or Run(
         folder,

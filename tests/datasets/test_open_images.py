@@ -1,0 +1,125 @@
+"""Open Images v4: a fake set is read as it was drawn, and learned from; what is wrong with a copy is named."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fake_sizes import SIZE, SMALL
+from zerotag.datasets import fake_open_images, load_dataset
+from zerotag.datasets.check import check
+from zerotag.datasets.fake_set import draw
+from zerotag.datasets.open_images import CANDIDATES, CHOSEN, NAMES, SEEN
+from zerotag.datasets.sparse import SparseAnnotations
+from zerotag.errors import ZerotagError
+from zerotag.evaluation import evaluate_run
+from zerotag.protocols import PROTOCOLS
+from zerotag.training.loop import train
+from zerotag.training.settings import Settings
+
+TABLE = "train-annotations-human-imagelabels.csv"
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("fake") / "open-images"
+    fake_open_images.make(root, **SIZE)
+    return root
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    fake_open_images.make(tmp_path / "small", **SMALL)
+    return tmp_path / "small"
+
+
+def test_what_was_drawn_is_read(fake: Path) -> None:
+    dataset, drawn = load_dataset(str(fake)), draw(*SIZE.values(), 0)
+    assert dataset.labels == drawn.labels.all and dataset.unseen == drawn.labels.unseen
+    rows = [int(Path(path).stem, 16) for path in dataset.paths]
+    assert sorted(rows) == list(range(160))
+    annotations = dataset.annotations[np.arange(160)]
+    np.testing.assert_array_equal(annotations == 1, drawn.annotations[rows] == 1)
+    np.testing.assert_array_equal((annotations == -1).sum(1), fake_open_images.NEGATIVES_A_PICTURE)
+    found = check(str(fake))
+    assert found.layout == "open-images" and found.doubts == (
+        "there are 20 seen labels; in print they are 7,186",
+        "there are 6 unseen labels; in print they are 400",
+    )
+
+
+def test_a_trained_model_beats_chance_on_unseen_labels_under_every_protocol(fake: Path, tmp_path: Path) -> None:
+    settings = {
+        "data": str(fake),
+        "backbone": {"size_px": 160},
+        "vectors": {"source": str(fake / "word_vectors.txt")},
+        "model": {"name": "fast0tag", "options": {"hidden": [64]}},
+        "optimiser": {"epochs": 12, "batch_size": 16, "learning_rate": 3e-3},
+        "selection": {"held_out_labels": 0.0, "held_out_pictures": 0.1},
+    }
+    run = train(Settings.model_validate(settings), tmp_path / "run")
+    for protocol in PROTOCOLS:
+        report = evaluate_run(run.folder, protocol=protocol).reports["zsl"]
+        assert report.mean_average_precision > 1.1 * report.chance.mean_average_precision, protocol
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda home: change(home / TABLE, ",1\n", ",0.7\n"), "a confidence of 0.7; labels that people verified"),
+        (lambda home: change(home / TABLE, ",1\n", ",yes\n"), "is no table of ImageID"),
+        (lambda home: change(home / TABLE, "LabelName", "Label"), "is no table of ImageID"),
+        (lambda home: change(home / CHOSEN, "3,", "300,"), "must hold numbers below 9"),
+        (lambda home: change(home / CHOSEN, "3,", "0,"), "more than once in top_400_unseen.csv: '/m/00005'"),
+        (lambda home: change(home / NAMES, "/m/00001,", "/m/99999,"), "no name for 1 labels: '/m/00001'"),
+        (lambda home: change(home / SEEN, "/m/00001", "/m/00000"), "more than once in classes-trainable.txt"),
+        (lambda home: (home / NAMES).unlink(), "class-descriptions.csv cannot be read"),
+        (lambda home: (home / CANDIDATES).write_bytes(pickle.dumps(Path("x"))), "no pickle of plain data"),
+        (
+            lambda home: [picture.unlink() for picture in home.parent.rglob("*.jpg")],
+            "holds none of the 12 pictures",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_copy_is_named(small: Path, harm: Callable[[Path], Any], message: str) -> None:
+    harm(small / "2018_04")
+    with pytest.raises(ZerotagError, match=message):
+        load_dataset(str(small))
+
+
+def test_labels_of_one_name_are_told_apart(small: Path) -> None:
+    change(small / "2018_04" / NAMES, "tag0001", "tag0000")
+    assert load_dataset(str(small)).labels[:2] == ("tag0000 (/m/00000)", "tag0000 (/m/00001)")
+
+
+def test_pictures_that_are_not_there_are_left_out(small: Path) -> None:
+    before = load_dataset(str(small))
+    gone = before.paths[2]
+    (small / gone).unlink()
+    after = load_dataset(str(small))
+    assert after.left_out == {gone: "not there"}
+    kept = [i for i, path in enumerate(before.paths) if path != gone]
+    assert after.paths == tuple(before.paths[i] for i in kept)
+    np.testing.assert_array_equal(after.annotations[np.arange(11)], before.annotations[np.array(kept)])
+
+
+def test_sparse_annotations_are_asked_as_an_array_is() -> None:
+    dense = np.random.default_rng(0).integers(-1, 2, (7, 5)).astype(np.int8)
+    sparse = SparseAnnotations(*np.nonzero(dense), dense[np.nonzero(dense)], dense.shape)
+    rows, columns = np.array([4, 0, 4]), np.array([3, 1])
+    np.testing.assert_array_equal(sparse[rows], dense[rows])
+    np.testing.assert_array_equal(sparse[np.ix_(rows, columns)], dense[np.ix_(rows, columns)])
+    np.testing.assert_array_equal(sparse[2], dense[2])
+    np.testing.assert_array_equal(sparse[1:4], dense[1:4])
+    assert len(sparse) == 7 and sparse[rows].dtype == np.int8
