@@ -54,4 +54,5 @@ def make(request: Request) -> list[Path]:
                     weight="bold" if is_right else "normal",
                     transform=right.transAxes,
                 )
+        drawn.supxlabel("green: right   *: a label that was never trained on", fontsize=7, color="#667085")
     return files
