@@ -1,4 +1,4 @@
-"""A training step of GBE at the paper's size against plain float32 code that goes group by group.
+"""A training step of GBE at the paper's size against plain float32 code, group by group; the loss's share of it.
 
 Run: python benchmarks/gbe_step.py
 
@@ -75,6 +75,25 @@ def measure(side: str) -> tuple[float, float]:
     return seconds, memory
 
 
+def share_of_the_loss(num_labels: int, batch: int) -> tuple[float, float]:
+    """Seconds of a step, and of the loss and its backward pass alone."""
+    keep_freed_memory()
+    torch.manual_seed(0)
+    model = GBE(CHANNELS, VECTOR_DIM)
+    maps = {s: torch.randn(batch, c, 224 // s, 224 // s).relu() for s, c in CHANNELS.items()}
+    W = F.normalize(torch.randn(num_labels, VECTOR_DIM), dim=1)
+    positives = torch.rand(batch, num_labels) < 5 / num_labels
+    S = torch.randn(batch, model.num_groups, VECTOR_DIM, requires_grad=True)
+
+    def step() -> None:
+        with autocast(torch.device("cpu")):
+            embedded = model.embed(maps).float()
+        model.loss(embedded, W, positives).backward()
+
+    whole, loss = medians([step, lambda: model.loss(S, W, positives).backward()], ROUNDS)
+    return whole, loss
+
+
 def main() -> None:
     model, maps, _, _ = world()
     with torch.inference_mode():
@@ -89,6 +108,11 @@ def main() -> None:
     case = f"n=25, D={VECTOR_DIM}, 14x14, B={BATCH}"
     rows = [(f"{case}: {side}", found[LOOP][0], found[side][0]) for side in (GIVING_BACK, ZEROTAG)]
     print_table("GBE training step", "float32, group by group", "own", rows)
+    print("\n| labels | batch | step, ms | loss, ms | share, percent |\n|---:|---:|---:|---:|---:|")
+    for num_labels, batch in ((NUM_LABELS, BATCH), (7186, 32)):
+        with context.Pool(1) as pool:
+            whole, loss = pool.apply(share_of_the_loss, (num_labels, batch))
+        print(f"| {num_labels} | {batch} | {1000 * whole:.0f} | {1000 * loss:.0f} | {100 * loss / whole:.1f} |")
     print("\npeak memory of a step: " + ", ".join(f"{side} {memory:.2f} GB" for side, (_, memory) in found.items()))
 
 
