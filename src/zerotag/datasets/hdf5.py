@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int8
 
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 from zerotag.storage import cache_folder, write_atomically
@@ -145,13 +145,6 @@ def _damage_explained(file: Path) -> Iterator[None]:
         raise ZerotagError(f"{file} cannot be read, it may have been cut off: {error}") from error
 
 
-def _split_of(file: Path) -> str:
-    for split in (TRAIN, TEST):
-        if split in file.stem.lower():
-            return split
-    raise ZerotagError(f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it")
-
-
 def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[Any, Any]]]]:
     names = tuple(key.removesuffix(FEATURES) for key in opened if key.endswith(FEATURES))
     if not names:
@@ -175,7 +168,7 @@ def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Ite
                 raise ZerotagError(f"{file}: '{name}{LABELS}' is not there beside its features; {LAYOUT}")
             yield opened[name + LABELS][()], opened[name + CONCEPTS][()] if name + CONCEPTS in opened else None
 
-    return Part(file, _split_of(file), names, features, (CHANNELS, POSITIONS)), labels
+    return Part(file, split_named(file), names, features, (CHANNELS, POSITIONS)), labels
 
 
 def _table(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[Any, Any]]]]:
@@ -198,7 +191,7 @@ def _table(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[A
     def labels() -> Iterator[tuple[Any, Any]]:
         return ((row, None) for row in opened["labels"])
 
-    return Part(file, _split_of(file), names, features, (table.shape[1], 1)), labels
+    return Part(file, split_named(file), names, features, (table.shape[1], 1)), labels
 
 
 def _annotations(

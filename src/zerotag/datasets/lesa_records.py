@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.datasets.tfrecord import parse_example, records
 from zerotag.errors import ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
@@ -87,7 +87,7 @@ def read(root: Path) -> PictureDataset:
         listed = json.loads((folder / "names.json").read_text())
         labels = np.load(folder / "labels.npy")
         names += listed
-        splits += [_split_of(file)] * len(listed)
+        splits += [split_named(file)] * len(listed)
         annotations.append(np.concatenate([labels[:, columns], labels[:, len(tags) :]], 1))
         parts[file.name] = np.load(folder / "maps.npy", mmap_mode="r")
     return PictureDataset(
@@ -99,13 +99,6 @@ def read(root: Path) -> PictureDataset:
         unseen=tuple(concepts),
         maps=UnpackedMaps(parts),
     )
-
-
-def _split_of(file: Path) -> str:
-    for split in (TRAIN, TEST):
-        if split in file.name.lower():
-            return split
-    raise ZerotagError(f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it")
 
 
 def _unpacked(file: Path, num_tags: int, num_concepts: int) -> Path:

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 
@@ -52,11 +52,7 @@ def read(root: Path) -> PictureDataset:
     paths: dict[str, str] = {}
     rows, left_out = [], {}
     for file in files_of(root):
-        split = next((split for split in (TRAIN, TEST) if split in file.stem.lower()), None)
-        if split is None:
-            raise ZerotagError(
-                f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it"
-            )
+        split = split_named(file)
         for picture in _parsed(file):
             path = picture.img_id.replace("\\", "/")
             if len(picture.labels_1006) != number:

@@ -17,6 +17,18 @@ from zerotag.errors import UnknownNameError, ZerotagError
 TRAIN, TEST = "train", "test"
 
 
+def split_named(file: Path) -> str:
+    """The split that a file's name tells.
+
+    Raises:
+        ZerotagError: it tells none.
+    """
+    for split in (TRAIN, TEST):
+        if split in file.name.lower():
+            return split
+    raise ZerotagError(f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it")
+
+
 @dataclass(frozen=True)
 class SceneObject:
     """An object in a picture: the labels it carries, and its box.
