@@ -14,6 +14,7 @@ from zerotag.datasets.check import check
 from zerotag.datasets.fake_set import draw
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.evaluation import evaluate_run
+from zerotag.tagging.tagger import Tagger
 from zerotag.training.loop import train
 from zerotag.training.settings import Settings
 
@@ -77,6 +78,24 @@ def test_a_trained_model_beats_chance_on_unseen_labels(fakes: dict[str, Path], l
     assert run.labels.unseen == load_dataset(str(fakes[layout])).unseen
     assert report.num_dropped > 0
     assert report.mean_average_precision > 1.3 * report.chance.mean_average_precision
+
+
+def test_pictures_are_tagged_after_training_on_maps(fakes: dict[str, Path], tmp_path: Path) -> None:
+    settings = {
+        "data": str(fakes["hdf5"]),
+        "backbone": {"name": "vgg19", "size_px": 64, "pretrained": False},
+        "vectors": {"source": str(fakes["hdf5"] / "word_vectors.txt")},
+        "model": {"name": "sdl"},
+        "optimiser": {"epochs": 1, "batch_size": 16},
+    }
+    run = train(Settings.model_validate(settings), tmp_path / "run")
+    pictures = sorted((fakes["raw"] / "Flickr").rglob("*.jpg"))[:2]
+    tags = Tagger.load(run.folder).tag(pictures, ["tag0001", "concept01"])
+    assert [{tag.label for tag in of} for of in tags] == [{"tag0001", "concept01"}] * 2
+    settings["backbone"] = {"size_px": 64, "pretrained": False}
+    other = train(Settings.model_validate(settings), tmp_path / "other")
+    with pytest.raises(ZerotagError, match="train with the name of the backbone that made them"):
+        Tagger.load(other.folder)
 
 
 @layouts

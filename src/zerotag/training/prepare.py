@@ -69,7 +69,7 @@ def prepare(
     train = dataset.rows(TRAIN)
     fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
-    network = build_network(settings, source, W[fit_labels])
+    network = build_network(settings, source, source.channels, W[fit_labels])
     inputs = inputs_for(settings, dataset, source, progress)
     seen = dataset.columns(labels.seen)
 
@@ -133,9 +133,11 @@ def backbone_for(settings: Settings) -> Backbone:
     return create(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
 
 
-def build_network(settings: Settings, source: Backbone | StoredMaps, W: Float[Tensor, "c d"]) -> Network:
+def build_network(
+    settings: Settings, source: Backbone | StoredMaps, channels: dict[int, int], W: Float[Tensor, "c d"]
+) -> Network:
     """The model of the settings for labels with vectors ``W``, with first weights drawn from torch's random state."""
-    model = create_model(settings.model.name, channels=source.channels, vector_dim=W.shape[1], **settings.model.options)
+    model = create_model(settings.model.name, channels=channels, vector_dim=W.shape[1], **settings.model.options)
     model.meet_labels(W)
     trained = source if isinstance(source, Backbone) and settings.backbone.train else None
     return Network(model, trained).to(default_device())
@@ -155,6 +157,9 @@ def inputs_for(
 def load_network(run: Run, W: Float[Tensor, "c d"], source: Backbone | StoredMaps) -> Network:
     """The trained network of a finished run with label vectors ``W``, in evaluation mode.
 
+    Where a run was trained on maps that came with its data, a backbone with as many channels may stand in for them, so
+    that pictures can be tagged; whether it made those maps only its user knows.
+
     Args:
         run: the run.
         W: vectors of all its labels.
@@ -165,13 +170,22 @@ def load_network(run: Run, W: Float[Tensor, "c d"], source: Backbone | StoredMap
     """
     if not run.is_finished:
         raise ZerotagError(f"the training in {run.folder} is not finished; go on with it by adding --resume")
-    if source.record() != run.backbone:
+    channels = {int(stride): number for stride, number in run.backbone["channels"].items()}
+    came_with_data = "preprocessing" not in run.backbone
+    if came_with_data and isinstance(source, Backbone):
+        if any(source.channels.get(stride) != number for stride, number in channels.items()):
+            raise ZerotagError(
+                f"{run.folder} was trained on {run.backbone['name']}, {channels} channels by stride, and backbone "
+                f"{source.name} makes other maps; train with the name of the backbone that made them, such as "
+                "--set backbone.name=vgg19"
+            )
+    elif source.record() != run.backbone:
         raise ZerotagError(
             f"{run.folder} was trained on {run.backbone}, but here feature maps come from {source.record()}; "
             "install the versions named in its run.json"
         )
     trained = [column for column, label in enumerate(run.labels.seen) if label not in set(run.held_out_labels)]
-    network = build_network(run.settings, source, W[trained])
+    network = build_network(run.settings, source, channels, W[trained])
     load_weights(network, load_tensors(run.weights)[0], run.weights)
     return network.eval()
 
