@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from zerotag.datasets.check import check
 from zerotag.datasets.fake_set import draw
 from zerotag.datasets.open_images import CANDIDATES, CHOSEN, NAMES, SEEN
 from zerotag.datasets.sparse import SparseAnnotations
-from zerotag.errors import ZerotagError
+from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.evaluation import evaluate_run
 from zerotag.protocols import PROTOCOLS
 from zerotag.training.loop import train
@@ -25,10 +26,10 @@ from zerotag.training.settings import Settings
 TABLE = "train-annotations-human-imagelabels.csv"
 
 
-@pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=fake_open_images.LAYOUTS)
+def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("fake") / "open-images"
-    fake_open_images.make(root, **SIZE)
+    fake_open_images.make(root, request.param, **SIZE)
     return root
 
 
@@ -44,10 +45,15 @@ def test_what_was_drawn_is_read(fake: Path) -> None:
     rows = [int(Path(path).stem, 16) for path in dataset.paths]
     assert sorted(rows) == list(range(160))
     annotations = dataset.annotations[np.arange(160)]
-    np.testing.assert_array_equal(annotations == 1, drawn.annotations[rows] == 1)
-    np.testing.assert_array_equal((annotations == -1).sum(1), fake_open_images.NEGATIVES_A_PICTURE)
+    has_verdicts = np.ones(annotations.shape, bool)
+    if dataset.maps is not None:  # the training files have nothing about unseen labels
+        has_verdicts[np.ix_(dataset.rows("train"), np.arange(20, 26))] = False
+    np.testing.assert_array_equal(annotations == 1, (drawn.annotations[rows] == 1) & has_verdicts)
+    test = dataset.rows("test")
+    np.testing.assert_array_equal((annotations[test] == -1).sum(1), fake_open_images.NEGATIVES_A_PICTURE)
     found = check(str(fake))
-    assert found.layout == "open-images" and found.doubts == (
+    assert found.layout == ("open-images" if dataset.maps is None else "open-images-hdf5")
+    assert found.doubts == (
         "there are 20 seen labels; in print they are 7,186",
         "there are 6 unseen labels; in print they are 400",
     )
@@ -96,6 +102,39 @@ def test_what_is_wrong_with_a_copy_is_named(small: Path, harm: Callable[[Path], 
     harm(small / "2018_04")
     with pytest.raises(ZerotagError, match=message):
         load_dataset(str(small))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f, name: f.pop(f"{name}-seenlabels"), "seenlabels' is not there beside its features"),
+        (lambda f, name: f.pop(f"{name}-unseenlabels"), "-unseenlabels' is not there beside its features"),
+        (lambda f, name: replaced(f, f"{name}-seenlabels", np.ones(4)), "has 4 seen labels, not 5"),
+        (lambda f, name: replaced(f, f"{name}-seenlabels", np.full(5, 7)), "a label is 7; 1, 0 and -1 were"),
+        (lambda f, name: replaced(f, f"{name}-unseenlabels", np.ones(4)), "has 4 candidates for unseen labels"),
+        (lambda f, name: replaced(f, f"{name}-features", np.ones(4096)), r"is \(4096,\), not channels by positions"),
+        (lambda f, name: f.clear(), "holds no '<ImageID>-features'"),
+    ],
+)
+def test_what_is_wrong_with_a_chunk_is_named(
+    tmp_path: Path, harm: Callable[[h5py.File, str], Any], message: str
+) -> None:
+    root = tmp_path / "maps"
+    fake_open_images.make(root, "hdf5", **SMALL)
+    with h5py.File(next((root / "test_features").iterdir()), "r+") as opened:
+        harm(opened, min(key.split("-")[0] for key in opened))
+    with pytest.raises(ZerotagError, match=message):
+        load_dataset(str(root))
+
+
+def replaced(opened: h5py.File, key: str, data: np.ndarray) -> None:
+    del opened[key]
+    opened[key] = data
+
+
+def test_an_unknown_layout_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean: hdf5"):
+        fake_open_images.make(tmp_path / "new", "hdf", **SMALL)
 
 
 def test_labels_of_one_name_are_told_apart(small: Path) -> None:

@@ -61,7 +61,7 @@ def fake_data(
     name: Annotated[str, typer.Argument(help="nus-wide or open-images")],
     out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
     layout: Annotated[
-        str, typer.Option(help="Of nus-wide: raw, hdf5, hdf5-table, tfrecord, ml2p, ml-decoder or coco.")
+        str, typer.Option(help="raw or hdf5; of nus-wide also hdf5-table, tfrecord, ml2p, ml-decoder or coco.")
     ] = "raw",
     images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
     seen: Annotated[int, typer.Option(help="Seen labels; the real sets have 925 and 7,186.")] = 40,
@@ -81,7 +81,7 @@ def fake_data(
     if name == "nus-wide":
         fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
     else:
-        fake_open_images.make(out, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+        fake_open_images.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
     print(out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zerotag.datasets import coco, hdf5, lesa_records, ml2p, ml_decoder, nus_wide, open_images
+from zerotag.datasets import coco, hdf5, lesa_records, ml2p, ml_decoder, nus_wide, open_images, open_images_hdf5
 from zerotag.datasets.folder import read_folder
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, StoredMaps
 from zerotag.datasets.pocket import BUILDERS
@@ -31,6 +31,7 @@ LAYOUTS = {
     "ml2p": ml2p,
     "ml-decoder": ml_decoder,
     "coco": coco,
+    "open-images-hdf5": open_images_hdf5,
     "open-images": open_images,
 }
 

@@ -13,7 +13,7 @@ from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 
-WITHOUT_LISTS = ("coco", "ml-decoder", "open-images")
+WITHOUT_LISTS = ("coco", "ml-decoder", "open-images", "open-images-hdf5")
 BLOCK = 4096
 
 
@@ -120,6 +120,6 @@ def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
     if layout in LAYOUTS and layout not in WITHOUT_LISTS:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
-    if layout == "open-images":
+    if layout in ("open-images", "open-images-hdf5"):
         doubts += open_images.list_doubts(dataset.root)
     return doubts

@@ -6,22 +6,30 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int8
 
 from zerotag.datasets.fake_nus_wide import empty_folder, write_word_vectors
 from zerotag.datasets.fake_set import FakeSet, draw
+from zerotag.datasets.hdf5 import CHANNELS, FEATURES
 from zerotag.datasets.open_images import CANDIDATES, CHOSEN, COLUMNS, NAMES, SEEN, TABLE
+from zerotag.datasets.open_images_hdf5 import CANDIDATE_LABELS, SEEN_LABELS
+from zerotag.errors import MissingPackageError, UnknownNameError
 
-NEGATIVES_A_PICTURE = 3
+LAYOUTS = ("raw", "hdf5")
+NEGATIVES_A_PICTURE, PICTURES_A_CHUNK = 3, 64
 
 
-def make(folder: Path, *, num_images: int, num_seen: int, num_unseen: int, seed: int = 0) -> None:
+def make(folder: Path, layout: str = "raw", *, num_images: int, num_seen: int, num_unseen: int, seed: int = 0) -> None:
     """Write a fake set, and ``word_vectors.txt`` in the format of GloVe beside it.
 
     A picture has verdicts on its labels and on three others; nothing is known of the rest.
 
     Raises:
-        ZerotagError: a folder that holds something, or numbers too small for a data set.
+        ZerotagError: an unknown layout, a folder that holds something, or numbers too small for a data set.
+        MissingPackageError: h5py is not installed and the layout is "hdf5".
     """
+    if layout not in LAYOUTS:
+        raise UnknownNameError("layout of open-images", layout, list(LAYOUTS))
     empty_folder(folder, num_images, num_seen, num_unseen)
     fake = draw(num_images, num_seen, num_unseen, seed)
     write_word_vectors(folder, fake)
@@ -34,22 +42,52 @@ def make(folder: Path, *, num_images: int, num_seen: int, num_unseen: int, seed:
     candidates = np.array([f"/m/x{c:04x}" for c in range(3 * num_unseen)], dtype=object)
     candidates[::3] = unseen
     (home / CANDIDATES).write_bytes(pickle.dumps(candidates.astype(str)))
-    rows = "".join(f"{3 * c},1\n" for c in range(num_unseen))
-    (home / CHOSEN).write_text(rows, encoding="utf-8-sig")
+    numbers = "".join(f"{3 * c},1\n" for c in range(num_unseen))
+    (home / CHOSEN).write_text(numbers, encoding="utf-8-sig")
     named = "".join(f"{label},{name}\n" for label, name in zip(identifiers, fake.labels.all, strict=True))
     (home / NAMES).write_text(named)
     for split, chosen in (("train", ~fake.is_test), ("test", fake.is_test)):
-        _write_split(folder, home, fake, split, np.flatnonzero(chosen).tolist(), identifiers)
+        rows = np.flatnonzero(chosen).tolist()
+        if layout == "raw":
+            _write_pictures(folder, fake, split, rows, identifiers)
+        else:
+            _write_maps(folder, fake, split, rows)
 
 
-def _write_split(folder: Path, home: Path, fake: FakeSet, split: str, rows: list[int], identifiers: list[str]) -> None:
+def _write_pictures(folder: Path, fake: FakeSet, split: str, rows: list[int], identifiers: list[str]) -> None:
     (folder / split).mkdir()
     lines = [f"{COLUMNS[0]},Source,{','.join(COLUMNS[1:])}\n"]
     for i in rows:
         image = f"{i:016x}"
         fake.picture(i).save(folder / split / f"{image}.jpg", quality=95)
-        positive = np.flatnonzero(fake.annotations[i] == 1)
-        negative = fake.rng(i).choice(np.flatnonzero(fake.annotations[i] != 1), NEGATIVES_A_PICTURE, replace=False)
-        for columns, confidence in ((positive, 1), (negative, 0)):
-            lines += [f"{image},verification,{identifiers[c]},{confidence}\n" for c in columns]
-    (home / TABLE.format(split)).write_text("".join(lines))
+        known = _verdicts(fake, i)
+        for value, confidence in ((1, 1), (-1, 0)):
+            lines += [f"{image},verification,{identifiers[c]},{confidence}\n" for c in np.flatnonzero(known == value)]
+    (folder / "2018_04" / TABLE.format(split)).write_text("".join(lines))
+
+
+def _write_maps(folder: Path, fake: FakeSet, split: str, rows: list[int]) -> None:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingPackageError("h5py", "formats", "writing HDF5 files") from error
+    number = len(fake.labels.seen)
+    home = folder / f"{split}_features"
+    home.mkdir()
+    for chunk, start in enumerate(range(0, len(rows), PICTURES_A_CHUNK)):
+        with h5py.File(home / f"CHUNK_{chunk}_CONV5_4.h5", "w") as opened:
+            for i in rows[start : start + PICTURES_A_CHUNK]:
+                known = _verdicts(fake, i)
+                content = {FEATURES: fake.feature_map(i, CHANNELS), SEEN_LABELS: known[:number]}
+                if split == "test":
+                    content[CANDIDATE_LABELS] = np.zeros(3 * (len(known) - number), np.int8)
+                    content[CANDIDATE_LABELS][::3] = known[number:]
+                for suffix, data in content.items():
+                    opened.create_dataset(f"{i:016x}{suffix}", data=data, compression="gzip")
+
+
+def _verdicts(fake: FakeSet, index: int) -> Int8[np.ndarray, " c"]:
+    """What is known of a picture: its labels, and three that it has not."""
+    known = np.where(fake.annotations[index] == 1, np.int8(1), np.int8(0))
+    known[fake.rng(index).choice(np.flatnonzero(known == 0), NEGATIVES_A_PICTURE, replace=False)] = -1
+    return known

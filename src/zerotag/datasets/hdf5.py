@@ -107,8 +107,8 @@ def read(root: Path) -> PictureDataset:
     seen = seen_tags(tags, concepts)
     parts, annotations = [], []
     for file in files_of(root):
-        opened = _open(file)
-        with _damage_explained(file):
+        opened = open_file(file)
+        with damage_explained(file):
             part, labels = _table(file, opened) if "image_files" in opened else _picture_by_picture(file, opened)
             annotations.append(
                 _kept(file, partial(_annotations, part, labels, seen, concepts), (len(seen), len(concepts)))
@@ -128,17 +128,24 @@ def read(root: Path) -> PictureDataset:
     )
 
 
-def _open(file: Path) -> Any:
+def open_file(file: Path) -> Any:
+    """An HDF5 file, opened for reading.
+
+    Raises:
+        MissingPackageError: h5py is not installed.
+        ZerotagError: the file cannot be read.
+    """
     try:
         import h5py
     except ImportError as error:
         raise MissingPackageError("h5py", "formats", str(file)) from error
-    with _damage_explained(file):
+    with damage_explained(file):
         return h5py.File(file, "r")
 
 
 @contextmanager
-def _damage_explained(file: Path) -> Iterator[None]:
+def damage_explained(file: Path) -> Iterator[None]:
+    """Turn errors of reading into a sentence that names the file."""
     try:
         yield
     except OSError as error:
@@ -159,7 +166,7 @@ def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Ite
         raise ZerotagError(f"{file}: '{names[0]}{FEATURES}' is {shape}, not ({CHANNELS}, {POSITIONS}); {LAYOUT}")
 
     def features(rows: list[int]) -> np.ndarray:
-        with _damage_explained(file):
+        with damage_explained(file):
             return np.stack([opened[names[row] + FEATURES][()] for row in rows])
 
     def labels() -> Iterator[tuple[Any, Any]]:
@@ -184,7 +191,7 @@ def _table(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[A
 
     def features(rows: list[int]) -> np.ndarray:
         order = np.argsort(rows)
-        with _damage_explained(file):
+        with damage_explained(file):
             chosen = table[np.array(rows)[order]]  # h5py wants rows in rising order
         return np.asarray(chosen[np.argsort(order)][:, :, None])
 

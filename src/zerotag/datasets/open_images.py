@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.sparse import SparseAnnotations
@@ -38,7 +39,7 @@ LAYOUT = "the layout is described in docs/formats.md"
 
 def recognises(root: Path) -> bool:
     """Whether the folder looks like this layout."""
-    return (_home(root) / SEEN).is_file()
+    return (home_of(root) / SEEN).is_file()
 
 
 def read(root: Path) -> PictureDataset:
@@ -48,9 +49,9 @@ def read(root: Path) -> PictureDataset:
         MissingPackageError: pyarrow is not installed.
         ZerotagError: a file is missing or of another form, or no picture is there.
     """
-    home = _home(root)
+    home = home_of(root)
     seen, unseen = label_identifiers(home)
-    names = _names(home, [*seen, *unseen])
+    names = label_names(home, [*seen, *unseen])
     paths: list[str] = []
     splits: list[str] = []
     left_out: dict[str, str] = {}
@@ -93,26 +94,37 @@ def label_identifiers(home: Path) -> tuple[list[str], list[str]]:
     """
     seen = [line.strip() for line in _text(home / SEEN).splitlines() if line.strip()]
     candidates = read_pickle(home / CANDIDATES)
-    rows = [row[0].strip() for row in csv.reader(_text(home / CHOSEN).splitlines()) if row]
-    if not all(number.isdecimal() and int(number) < len(candidates) for number in rows):
-        raise ZerotagError(
-            f"{home / CHOSEN}: its first column must hold numbers below {len(candidates)}, the count of {CANDIDATES}"
-        )
-    unseen = [str(candidates[int(number)]) for number in rows]
+    unseen = [str(candidates[number]) for number in chosen_candidates(home)]
     for name, labels in ((SEEN, seen), (CHOSEN, unseen), ("the seen and unseen labels", seen + unseen)):
         if twice := [label for label, count in Counter(labels).items() if count > 1]:
             raise ZerotagError(f"{home}: labels that come more than once in {name}: {first_few(twice)}")
     return seen, unseen
 
 
+def chosen_candidates(home: Path) -> Int[np.ndarray, " u"]:
+    """Which of the candidates are the unseen labels.
+
+    Raises:
+        ZerotagError: a list is missing, or they are no numbers of candidates.
+    """
+    number = len(read_pickle(home / CANDIDATES))
+    rows = [row[0].strip() for row in csv.reader(_text(home / CHOSEN).splitlines()) if row]
+    if not all(row.isdecimal() and int(row) < number for row in rows):
+        raise ZerotagError(
+            f"{home / CHOSEN}: its first column must hold numbers below {number}, the count of {CANDIDATES}"
+        )
+    return np.array([int(row) for row in rows])
+
+
 def list_doubts(root: Path) -> list[str]:
     """What is odd about the lists: another number of labels than in print."""
-    seen, unseen = label_identifiers(_home(root))
+    seen, unseen = label_identifiers(home_of(root))
     expected = (("seen", seen, NUM_SEEN), ("unseen", unseen, NUM_UNSEEN))
     return [f"there are {len(of)} {side} labels; in print they are {n:,}" for side, of, n in expected if len(of) != n]
 
 
-def _home(root: Path) -> Path:
+def home_of(root: Path) -> Path:
+    """The folder with the lists and tables."""
     return root / "2018_04" if (root / "2018_04" / SEEN).is_file() else root
 
 
@@ -125,7 +137,12 @@ def _text(file: Path) -> str:
         raise ZerotagError(f"{file} is no UTF-8 text (byte {error.start}); fetch it anew") from error
 
 
-def _names(home: Path, identifiers: list[str]) -> list[str]:
+def label_names(home: Path, identifiers: list[str]) -> list[str]:
+    """English names; those that two labels share with the identifiers behind them.
+
+    Raises:
+        ZerotagError: the list of names is missing, or lacks a label.
+    """
     name_of = {row[0]: row[1] for row in csv.reader(_text(home / NAMES).splitlines()) if len(row) == 2}
     if nameless := [label for label in identifiers if label not in name_of]:
         raise ZerotagError(f"{home / NAMES} has no name for {len(nameless)} labels: {first_few(nameless)}; {LAYOUT}")
