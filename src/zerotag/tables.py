@@ -36,14 +36,17 @@ def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) 
         for index, name in enumerate(("P", "R", "F1")):
             table.add_row(f"{name}@{k}", *(f"{100 * of.at_k[k][index]:.2f}" if k in of.at_k else "–" for of in both))
     table.add_section()
-    for name, texts in (
-        ("labels", [f"{report.num_labels}" for report in reports]),
-        ("labels without positives", [f"{report.labels_without_positives}" for report in reports]),
-        ("images N", [f"{report.num_images}" for report in reports]),
-        ("images dropped", [f"{report.num_dropped}" for report in reports]),
-        ("right labels an image Q", [f"{report.positives_per_image:.2f}" for report in reports]),
-    ):
-        table.add_row(name, *(cell for text in texts for cell in (text, "")))
+    counted = {
+        "labels": [report.num_labels for report in reports],
+        "labels without positives": [report.labels_without_positives for report in reports],
+        "images N": [report.num_images for report in reports],
+        "images dropped": [report.num_dropped for report in reports],
+    }
+    for name, numbers in counted.items():
+        if any(numbers):
+            table.add_row(name, *(cell for number in numbers for cell in (f"{number}", "")))
+    q = [f"{report.positives_per_image:.2f}" for report in reports]
+    table.add_row("right labels an image Q", *(cell for text in q for cell in (text, "")))
     if game is not None:
         table.caption = (
             f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
