@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fake_sizes import SIZE, SMALL
-from zerotag.datasets import fake_nus_wide, layout_of, load_dataset
+from zerotag.datasets import LAYOUTS, fake_nus_wide, fake_open_images, layout_of, load_dataset
 from zerotag.datasets.check import check
 from zerotag.datasets.fake_set import draw
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
@@ -129,6 +129,21 @@ def test_a_fake_set_is_not_written_over_anything(small: Callable[[str], Path], t
         fake_nus_wide.make(tmp_path / "new", "rwa", **SMALL)
     with pytest.raises(ZerotagError, match="needs 10 images"):
         fake_nus_wide.make(tmp_path / "new", "raw", **SMALL | {"num_images": 3})
+
+
+def test_every_layout_is_described_and_recognised_as_itself_alone(
+    fakes: dict[str, Path], squares: Path, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for name in LAYOUTS:
+        assert f"(`{name}`" in page
+    for layout in fake_open_images.LAYOUTS:
+        fake_open_images.make(tmp_path / layout, layout, **SMALL)
+    roots = [squares, *fakes.values(), *(tmp_path / layout for layout in fake_open_images.LAYOUTS)]
+    found = {root: [name for name, layout in LAYOUTS.items() if layout.recognises(root)] for root in roots}
+    assert {name for names in found.values() for name in names} == set(LAYOUTS)
+    assert {len(names) for names in found.values()} <= {0, 1, 2}
+    assert [names for names in found.values() if len(names) == 2] == [["open-images-hdf5", "open-images"]]
 
 
 def test_folders_of_pictures_are_still_folders_of_pictures(squares: Path) -> None:
