@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from zerotag.datasets import TEST, PictureDataset, load_dataset
@@ -22,8 +24,9 @@ from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
 from zerotag.storage import full_disk_explained, write_atomically
-from zerotag.training.network import Inputs, Network, embed_all, scores_of
+from zerotag.training.network import Inputs, Network
 from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
+from zerotag.training.processes import Processes, processes
 from zerotag.training.run import load_run
 
 BATCH_SIZE = 64
@@ -88,6 +91,9 @@ def evaluate_run(
 ) -> Evaluation:
     """A run's figures on the test pictures by setting; also written to ``results.json`` in the run.
 
+    Scores go to a file batch by batch and are judged from there, so memory does not grow with the number of pictures;
+    several processes under ``torchrun`` each write their share of it.
+
     Args:
         folder: of the run.
         settings: "zsl", "gzsl" or "multilabel".
@@ -115,21 +121,51 @@ def evaluate_run(
     test = dataset.rows(TEST)
     if not len(test):
         raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
-    began = time.perf_counter()
-    scores = scores_of(network.model, embed_all(network, inputs, test, progress=progress), W)
-    ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
-    if scores_file is not None:
-        with full_disk_explained(scores_file):
-            np.save(scores_file, scores)
-    annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
-    evaluation = Evaluation(
-        {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks, protocol=protocol) for s in settings},
-        play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
-        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        ms_per_image=ms_per_image,
-    )
-    _keep(folder / "results.json", evaluation)
+    file = scores_file or folder / ".scores.npy"
+    with processes() as together:
+        began = time.perf_counter()
+        scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
+        ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
+        annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
+        evaluation = Evaluation(
+            {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks, protocol=protocol) for s in settings},
+            play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
+            num_parameters=sum(parameter.numel() for parameter in network.parameters()),
+            ms_per_image=ms_per_image,
+        )
+        together.wait()
+        if together.is_first:
+            _keep(folder / "results.json", evaluation)
+            if scores_file is None:
+                file.unlink()
     return evaluation
+
+
+@torch.inference_mode()
+def _write_scores(
+    file: Path,
+    network: Network,
+    inputs: Inputs,
+    test: np.ndarray,
+    W: Float[Tensor, "c d"],
+    together: Processes,
+    progress: Progress,
+) -> Float[np.ndarray, "n c"]:
+    """Scores of the test pictures by all labels, in a file; each process writes its share of the rows."""
+    with full_disk_explained(file):
+        if together.is_first:
+            open_memmap(file, "w+", np.float32, (len(test), len(W))).flush()
+        together.wait()
+        scores, W = open_memmap(file, "r+"), W.to(network.device)
+        share = np.array_split(np.arange(len(test)), together.count)[together.rank]
+        batches = [share[start : start + BATCH_SIZE] for start in range(0, len(share), BATCH_SIZE)]
+        reading = prefetched(lambda rows: inputs.batch(test[rows]), batches)
+        for number, (rows, batch) in enumerate(reading, start=1):
+            scores[rows] = network.model.score(network.embed(batch), W).cpu().numpy()
+            progress("Scoring pictures", number, len(batches))
+        scores.flush()
+    together.wait()
+    return np.load(file, mmap_mode="r")
 
 
 def _keep(file: Path, evaluation: Evaluation) -> None:

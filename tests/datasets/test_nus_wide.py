@@ -35,6 +35,15 @@ def test_the_notice_for_deleted_pictures_is_known_by_its_copies(tmp_path: Path, 
     assert len(load_dataset(str(root)).paths) == 35
 
 
+def test_broken_pictures_are_named_where_all_are_opened(small: Callable[[str], Path]) -> None:
+    root = small("raw")
+    picture = min((root / "Flickr").rglob("*.jpg"))
+    picture.write_bytes(picture.read_bytes()[:5000])
+    assert check(str(root)).broken == {}
+    (path,) = check(str(root), open_pictures=True).broken
+    assert root / "Flickr" / path == picture
+
+
 def lines(root: Path, name: str, change: Callable[[list[str]], list[str]]) -> None:
     file = root / name
     file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
@@ -78,8 +87,10 @@ def test_copies_differ_in_their_separators(small: Callable[[str], Path]) -> None
     for name, old, new in ((TABLE, "\t", " "), (LIST, "\\", "/")):
         (root / name).write_text((root / name).read_text().replace(old, new))
     (root / "ConceptsList" / "Concepts81.txt").rename(root / "Concepts81.txt")
+    for picture in sorted((root / "Flickr").rglob("*.jpg")):
+        picture.rename(picture.with_suffix(".JPG"))
     found = load_dataset(str(root))
-    assert found.paths == expected.paths
+    assert found.paths == tuple(path.replace(".jpg", ".JPG") for path in expected.paths)
     np.testing.assert_array_equal(found.annotations, expected.annotations)
 
 

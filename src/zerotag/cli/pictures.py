@@ -40,6 +40,9 @@ def build_data(
 @data_app.command("check")
 def check_data(
     data: Annotated[str, typer.Argument(help="A data set's folder in any layout, or a pocket data set's name.")],
+    open_pictures: Annotated[
+        bool, typer.Option("--open-pictures", help="Decode every picture and name the broken ones; takes a while.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what is in a data set: its layout, pictures, labels, Q, what is missing, and what is odd about it.
@@ -49,7 +52,8 @@ def check_data(
     from zerotag import tables
     from zerotag.datasets.check import check
 
-    found = check(data)
+    with progress_bars() as progress:
+        found = check(data, open_pictures=open_pictures, progress=progress)
     if as_json:
         print(json.dumps(found.to_dict(), indent=1))
     else:
@@ -165,6 +169,8 @@ def evaluate(
 
     with progress_bars() as progress:
         evaluation = evaluate_run(run, setting.split(","), ks=counts(at), protocol=protocol, progress=progress)
+    if os.environ.get("RANK", "0") != "0":
+        return
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=1))
         return

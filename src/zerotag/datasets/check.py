@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 from zerotag.datasets import LAYOUTS, layout_of, load_dataset, open_images
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
+from zerotag.images import BadPictureError, open_picture
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
+from zerotag.progress import Progress, silent
 
 WITHOUT_LISTS = ("coco", "ml-decoder", "open-images", "open-images-hdf5")
 BLOCK = 4096
@@ -49,6 +52,7 @@ class DatasetCheck:
         labels_without_training_images: how many of the seen labels no training picture has.
         feature_maps: channels by stride, where there are maps and no pictures.
         left_out: how many pictures are listed and not used, by reason.
+        broken: pictures that cannot be decoded, with the reason, where all were opened.
         doubts: what a reader should know before comparing figures.
     """
 
@@ -60,6 +64,7 @@ class DatasetCheck:
     labels_without_training_images: int
     feature_maps: dict[int, int] | None
     left_out: dict[str, int]
+    broken: dict[str, str]
     doubts: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,8 +72,13 @@ class DatasetCheck:
         return asdict(self) | {"root": str(self.root)}
 
 
-def check(data: str) -> DatasetCheck:
+def check(data: str, *, open_pictures: bool = False, progress: Progress = silent) -> DatasetCheck:
     """Look at a data set.
+
+    Args:
+        data: its name or folder.
+        open_pictures: decode every picture; some milliseconds each.
+        progress: told of each step.
 
     Raises:
         ZerotagError: it cannot be read; the message names the file, what was expected, and what to do.
@@ -89,6 +99,7 @@ def check(data: str) -> DatasetCheck:
         int((images_of[TRAIN][~unseen] == 0).sum()),
         None if dataset.maps is None else dataset.maps.channels,
         {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
+        _broken(dataset, progress) if open_pictures and dataset.maps is None else {},
         tuple(_doubts(dataset, layout, splits)),
     )
 
@@ -114,6 +125,23 @@ def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> tuple[S
         1 - num_known / (number * len(dataset.labels)) if len(rows) else 0.0,
     )
     return figures, images_of
+
+
+def _broken(dataset: PictureDataset, progress: Progress) -> dict[str, str]:
+    def reason(index: int) -> str | None:
+        try:
+            open_picture(dataset.picture(index))
+        except BadPictureError as error:
+            return error.reason
+        return None
+
+    found: dict[str, str] = {}
+    with ThreadPoolExecutor() as pool:
+        for index, why in enumerate(pool.map(reason, range(len(dataset.paths)))):
+            if why is not None:
+                found[dataset.paths[index]] = why
+            progress("Opening pictures", index + 1, len(dataset.paths))
+    return found
 
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:

@@ -47,6 +47,7 @@ def read(root: Path) -> PictureDataset:
     seen = seen_tags(tags, concepts)
     column = {tag: c for c, tag in enumerate(tags)}
     annotations = np.concatenate([table[:, [column[tag] for tag in seen]], *human], axis=1)
+    files = _as_on_disk(root / "Flickr", files)
     left_out = _left_out(root / "Flickr", files)
     kept = [i for i, file in enumerate(files) if file not in left_out and splits[i]]
     if not kept:
@@ -134,6 +135,15 @@ def _splits(root: Path, files: list[str]) -> list[str]:
             raise ZerotagError(f"{len(both)} pictures are both for training and for testing: {first_few(both)}")
         of_file |= dict.fromkeys(listed, split)
     return [of_file.get(file, "") for file in files]
+
+
+def _as_on_disk(folder: Path, files: list[str]) -> list[str]:
+    """The same pictures by the names they have on disk, where a copy differs in upper and lower case alone."""
+    if all((folder / file).is_file() for file in files[:COPIES_OF_A_NOTICE]):
+        return files
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    by_lower = {name.lower(): name for name in there}
+    return [by_lower.get(file.lower(), file) for file in files]
 
 
 def _left_out(folder: Path, files: list[str]) -> dict[str, str]:
