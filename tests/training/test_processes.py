@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import socket
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import torch.multiprocessing
 
 from zerotag import precision
 from zerotag.errors import ZerotagError
+from zerotag.evaluation import evaluate_run
 from zerotag.training.checkpoint import load_tensors
 from zerotag.training.loop import train
 from zerotag.training.processes import Processes
@@ -39,7 +41,8 @@ def of(toy_settings: dict[str, Any], **optimiser: Any) -> dict[str, Any]:
     return changed
 
 
-def one_of_several(rank: int, count: int, port: int, settings: dict[str, Any], folder: str, cache: str) -> None:
+def one_of_several(rank: int, count: int, port: int, settings: dict[str, Any] | None, folder: str, cache: str) -> None:
+    """Train, or evaluate where there are no settings."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -50,10 +53,13 @@ def one_of_several(rank: int, count: int, port: int, settings: dict[str, Any], f
     }
     torch.set_num_threads(1)
     precision.autocast_dtype = in_float32
-    train(validate_settings(settings, "test"), Path(folder))
+    if settings is None:
+        evaluate_run(Path(folder))
+    else:
+        train(validate_settings(settings, "test"), Path(folder))
 
 
-def train_together(settings: dict[str, Any], folder: Path) -> Run:
+def together(settings: dict[str, Any] | None, folder: Path) -> Run:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,13 +76,23 @@ def losses(run: Run) -> Sequence[float]:
 def test_two_processes_have_the_losses_of_one(toy_settings: dict[str, Any], superpose: float, tmp_path: Path) -> None:
     settings = of(toy_settings, superpose=superpose)
     alone = train(validate_settings(settings, "test"), tmp_path / "alone")
-    together = train_together(settings, tmp_path / "together")
-    assert losses(together) == pytest.approx(losses(alone), abs=1e-5)
-    assert [line["pictures_without_labels"] for line in together.log()] == [
+    both = together(settings, tmp_path / "together")
+    assert losses(both) == pytest.approx(losses(alone), abs=1e-5)
+    assert [line["pictures_without_labels"] for line in both.log()] == [
         line["pictures_without_labels"] for line in alone.log()
     ]
     for name, tensor in load_tensors(alone.weights)[0].items():
-        torch.testing.assert_close(load_tensors(together.weights)[0][name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(load_tensors(both.weights)[0][name], tensor, rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_find_the_figures_of_one(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    run = train(validate_settings(of(toy_settings), "test"), tmp_path / "run")
+    evaluate_run(run.folder)
+    alone = json.loads((run.folder / "results.json").read_text())
+    (run.folder / "results.json").unlink()
+    together(None, run.folder)
+    assert json.loads((run.folder / "results.json").read_text())["settings"] == alone["settings"]
+    assert not list(run.folder.glob(".scores*"))
 
 
 @pytest.mark.parametrize("superpose", [0.0, 0.5])
