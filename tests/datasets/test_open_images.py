@@ -28,7 +28,7 @@ TABLE = "train-annotations-human-imagelabels.csv"
 
 @pytest.fixture(scope="module", params=fake_open_images.LAYOUTS)
 def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("fake") / "open-images"
+    root = tmp_path_factory.mktemp("fake") / request.param
     fake_open_images.make(root, request.param, **SIZE)
     return root
 
@@ -37,6 +37,10 @@ def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def small(tmp_path: Path) -> Path:
     fake_open_images.make(tmp_path / "small", **SMALL)
     return tmp_path / "small"
+
+
+def layout_at(fake: Path) -> str:
+    return fake.name
 
 
 def test_what_was_drawn_is_read(fake: Path) -> None:
@@ -52,7 +56,7 @@ def test_what_was_drawn_is_read(fake: Path) -> None:
     test = dataset.rows("test")
     np.testing.assert_array_equal((annotations[test] == -1).sum(1), fake_open_images.NEGATIVES_A_PICTURE)
     found = check(str(fake))
-    assert found.layout == ("open-images" if dataset.maps is None else "open-images-hdf5")
+    assert found.layout == {"raw": "open-images"}.get(layout_at(fake), f"open-images-{layout_at(fake)}")
     assert found.doubts == (
         "there are 20 seen labels; in print they are 7,186",
         "there are 6 unseen labels; in print they are 400",

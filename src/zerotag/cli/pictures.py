@@ -65,7 +65,7 @@ def fake_data(
     name: Annotated[str, typer.Argument(help="nus-wide or open-images")],
     out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
     layout: Annotated[
-        str, typer.Option(help="raw or hdf5; of nus-wide also hdf5-table, tfrecord, ml2p, ml-decoder or coco.")
+        str, typer.Option(help="raw, hdf5 or tfrecord; of nus-wide also hdf5-table, ml2p, ml-decoder or coco.")
     ] = "raw",
     images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
     seen: Annotated[int, typer.Option(help="Seen labels; the real sets have 925 and 7,186.")] = 40,

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zerotag.datasets import coco, hdf5, lesa_records, ml2p, ml_decoder, nus_wide, open_images, open_images_hdf5
+from zerotag.datasets import (
+    coco,
+    hdf5,
+    lesa_records,
+    ml2p,
+    ml_decoder,
+    nus_wide,
+    open_images,
+    open_images_hdf5,
+    open_images_records,
+)
 from zerotag.datasets.folder import read_folder
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, StoredMaps
 from zerotag.datasets.pocket import BUILDERS
@@ -32,6 +42,7 @@ LAYOUTS = {
     "ml-decoder": ml_decoder,
     "coco": coco,
     "open-images-hdf5": open_images_hdf5,
+    "open-images-tfrecord": open_images_records,
     "open-images": open_images,
 }
 

@@ -16,7 +16,7 @@ from zerotag.images import BadPictureError, open_picture
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 from zerotag.progress import Progress, silent
 
-WITHOUT_LISTS = ("coco", "ml-decoder", "open-images", "open-images-hdf5")
+WITHOUT_LISTS = ("coco", "ml-decoder", "open-images", "open-images-hdf5", "open-images-tfrecord")
 BLOCK = 4096
 
 
@@ -148,6 +148,6 @@ def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
     if layout in LAYOUTS and layout not in WITHOUT_LISTS:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
-    if layout in ("open-images", "open-images-hdf5"):
+    if layout.startswith("open-images"):
         doubts += open_images.list_doubts(dataset.root)
     return doubts

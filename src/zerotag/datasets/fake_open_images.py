@@ -13,9 +13,10 @@ from zerotag.datasets.fake_set import FakeSet, draw
 from zerotag.datasets.hdf5 import CHANNELS, FEATURES
 from zerotag.datasets.open_images import CANDIDATES, CHOSEN, COLUMNS, NAMES, SEEN, TABLE
 from zerotag.datasets.open_images_hdf5 import CANDIDATE_LABELS, SEEN_LABELS
+from zerotag.datasets.tfrecord import make_example, write_records
 from zerotag.errors import MissingPackageError, UnknownNameError
 
-LAYOUTS = ("raw", "hdf5")
+LAYOUTS = ("raw", "hdf5", "tfrecord")
 NEGATIVES_A_PICTURE, PICTURES_A_CHUNK = 3, 64
 
 
@@ -50,8 +51,11 @@ def make(folder: Path, layout: str = "raw", *, num_images: int, num_seen: int, n
         rows = np.flatnonzero(chosen).tolist()
         if layout == "raw":
             _write_pictures(folder, fake, split, rows, identifiers)
+        elif layout == "hdf5":
+            _write_chunks(folder, fake, split, rows)
         else:
-            _write_maps(folder, fake, split, rows)
+            file = folder / f"{'OI_seen_unseen_test' if split == 'test' else 'train'}_feature_2018_04_ZLIB.tfrecords"
+            write_records(file, (_example(fake, split, i) for i in rows))
 
 
 def _write_pictures(folder: Path, fake: FakeSet, split: str, rows: list[int], identifiers: list[str]) -> None:
@@ -66,22 +70,20 @@ def _write_pictures(folder: Path, fake: FakeSet, split: str, rows: list[int], id
     (folder / "2018_04" / TABLE.format(split)).write_text("".join(lines))
 
 
-def _write_maps(folder: Path, fake: FakeSet, split: str, rows: list[int]) -> None:
+def _write_chunks(folder: Path, fake: FakeSet, split: str, rows: list[int]) -> None:
     try:
         import h5py
     except ImportError as error:
         raise MissingPackageError("h5py", "formats", "writing HDF5 files") from error
-    number = len(fake.labels.seen)
     home = folder / f"{split}_features"
     home.mkdir()
     for chunk, start in enumerate(range(0, len(rows), PICTURES_A_CHUNK)):
         with h5py.File(home / f"CHUNK_{chunk}_CONV5_4.h5", "w") as opened:
             for i in rows[start : start + PICTURES_A_CHUNK]:
-                known = _verdicts(fake, i)
-                content = {FEATURES: fake.feature_map(i, CHANNELS), SEEN_LABELS: known[:number]}
+                seen, candidates = _labels(fake, i)
+                content = {FEATURES: fake.feature_map(i, CHANNELS), SEEN_LABELS: seen}
                 if split == "test":
-                    content[CANDIDATE_LABELS] = np.zeros(3 * (len(known) - number), np.int8)
-                    content[CANDIDATE_LABELS][::3] = known[number:]
+                    content[CANDIDATE_LABELS] = candidates
                 for suffix, data in content.items():
                     opened.create_dataset(f"{i:016x}{suffix}", data=data, compression="gzip")
 
@@ -91,3 +93,18 @@ def _verdicts(fake: FakeSet, index: int) -> Int8[np.ndarray, " c"]:
     known = np.where(fake.annotations[index] == 1, np.int8(1), np.int8(0))
     known[fake.rng(index).choice(np.flatnonzero(known == 0), NEGATIVES_A_PICTURE, replace=False)] = -1
     return known
+
+
+def _labels(fake: FakeSet, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is known of seen labels, and of the candidates for unseen ones, of which every third was chosen."""
+    known, number = _verdicts(fake, index), len(fake.labels.seen)
+    candidates = np.zeros(3 * (len(known) - number), np.int8)
+    candidates[::3] = known[number:]
+    return known[:number], candidates
+
+
+def _example(fake: FakeSet, split: str, index: int) -> bytes:
+    seen, candidates = (labels.astype("<i4").tobytes() for labels in _labels(fake, index))
+    labels = {"label": seen} if split == "train" else {"seen_label": seen, "unseen_label": candidates}
+    feature = fake.feature_map(index, CHANNELS).T.tobytes()
+    return make_example({"img_id": f"{index:016x}.jpg".encode(), "feature": feature} | labels)

@@ -107,13 +107,18 @@ def chosen_candidates(home: Path) -> Int[np.ndarray, " u"]:
     Raises:
         ZerotagError: a list is missing, or they are no numbers of candidates.
     """
-    number = len(read_pickle(home / CANDIDATES))
+    number = number_of_candidates(home)
     rows = [row[0].strip() for row in csv.reader(_text(home / CHOSEN).splitlines()) if row]
     if not all(row.isdecimal() and int(row) < number for row in rows):
         raise ZerotagError(
             f"{home / CHOSEN}: its first column must hold numbers below {number}, the count of {CANDIDATES}"
         )
     return np.array([int(row) for row in rows])
+
+
+def number_of_candidates(home: Path) -> int:
+    """How many labels the unseen ones were chosen from."""
+    return len(read_pickle(home / CANDIDATES))
 
 
 def list_doubts(root: Path) -> list[str]:
