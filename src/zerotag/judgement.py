@@ -97,7 +97,7 @@ def evaluate(
 ) -> Report:
     """Figures of one setting under a protocol.
 
-    Arrays that are mapped from disk are read in blocks and their pages given back, so that memory stays below 0.7 GB
+    Arrays that are mapped from disk are read in blocks and their pages given back, so that memory stays below 1 GB
     for a hundred thousand images, whatever the number of labels.
 
     Args:
