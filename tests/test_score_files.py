@@ -112,6 +112,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_annotations(cut)
 
 
+def test_more_seen_labels_than_there_are(files: tuple[Path, Path]) -> None:
+    done = CliRunner().invoke(app, ["score", *map(str, files), "--seen", "11"])
+    assert "--seen 11 is more than the 10 labels" in str(done.exception)
+
+
 def test_numbers_of_labels_that_are_none(files: tuple[Path, Path]) -> None:
     for text in ("3,x", "0", "", "-1"):
         done = CliRunner().invoke(app, ["score", *map(str, files), "--at", text])

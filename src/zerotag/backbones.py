@@ -133,7 +133,7 @@ def _create(name: str, pretrained: bool, size_px: int) -> Backbone:
 
     try:
         reductions = timm.create_model(name, features_only=True).feature_info.reduction()
-    except (RuntimeError, AttributeError, NotImplementedError) as error:
+    except (RuntimeError, AttributeError, NotImplementedError) as error:  # timm has no error of its own for it
         raise ZerotagError(f"backbone '{name}' gives no feature maps in timm ({error})") from error
     if not set(STRIDES) <= set(reductions):
         raise ZerotagError(

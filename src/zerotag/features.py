@@ -24,7 +24,7 @@ from zerotag.errors import ZerotagError
 from zerotag.images import open_picture
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.storage import cache_folder, full_disk_explained, write_atomically
+from zerotag.storage import cache_folder, full_disk_explained, mapped, write_atomically
 
 BATCH_SIZE = 16
 DIGEST_BYTES = 16
@@ -44,9 +44,9 @@ class CachedMaps:
         mode: Literal["r", "r+"] = "r+" if writable else "r"
         index = json.loads((folder / "index.json").read_text())
         self.folder, self.paths = folder, tuple(index["paths"])
-        self.maps = {int(stride): _mapped(folder / f"stride{stride}.npy", mode) for stride in index["strides"]}
-        self.digests = _mapped(folder / "digests.npy", mode)
-        self.stamps = _mapped(folder / "stamps.npy", mode)
+        self.maps = {int(stride): mapped(folder / f"stride{stride}.npy", mode) for stride in index["strides"]}
+        self.digests = mapped(folder / "digests.npy", mode)
+        self.stamps = mapped(folder / "stamps.npy", mode)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -152,14 +152,6 @@ def _changed(cached: CachedMaps, dataset: PictureDataset, progress: Progress) ->
         changed[i] = (_digest(dataset.picture(i)) != cached.digests[i]).any()
         progress("Checking pictures", number, len(touched))
     return changed
-
-
-def _mapped(file: Path, mode: Literal["r", "r+"]) -> np.memmap[Any, Any]:
-    """The array in a file, refused where the file is not whole."""
-    try:
-        return open_memmap(file, mode)
-    except (OSError, ValueError) as error:
-        raise ZerotagError(f"{file} is damaged ({error}); delete the folder {file.parent}") from error
 
 
 def _digest(path: Path) -> UInt8[np.ndarray, " 16"]:

@@ -16,7 +16,7 @@ from zerotag.datasets import PictureDataset, StoredMaps
 from zerotag.errors import ZerotagError
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.storage import cache_folder, full_disk_explained, write_atomically
+from zerotag.storage import cache_folder, full_disk_explained, mapped, reserve, write_atomically
 
 BATCH_SIZE = 64
 
@@ -31,7 +31,7 @@ class KeptMaps:
 
     def __init__(self, folder: Path, stored: StoredMaps) -> None:
         self.folder, self.channels, self._stored = folder, stored.channels, stored
-        self.maps = {stride: np.load(folder / f"stride{stride}.npy", mmap_mode="r") for stride in self.channels}
+        self.maps = {stride: mapped(folder / f"stride{stride}.npy") for stride in self.channels}
 
     def batch(self, indices: np.ndarray) -> dict[int, torch.Tensor]:
         """Maps of some pictures by stride, each [b, c, h, w] in half precision."""
@@ -69,6 +69,8 @@ def keep_maps(dataset: PictureDataset, *, progress: Progress = silent) -> KeptMa
     with full_disk_explained(folder):
         shapes = {stride: one.shape[1:] for stride, one in dataset.maps.batch(batches[0][:1]).items()}
         files = {s: open_memmap(folder / f"stride{s}.npy", "w+", np.float16, (number, *shapes[s])) for s in shapes}
+        for stride in files:
+            reserve(folder / f"stride{stride}.npy")
         for rows, maps in prefetched(dataset.maps.batch, batches):
             for stride, one in maps.items():
                 half = one.half().numpy()

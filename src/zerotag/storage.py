@@ -8,6 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.format import open_memmap
 
 from zerotag.errors import ZerotagError
 
@@ -50,6 +54,29 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
+    """The array in a file that zerotag keeps, mapped.
+
+    Raises:
+        ZerotagError: the file is not whole.
+    """
+    try:
+        return open_memmap(file, mode)
+    except (OSError, ValueError) as error:
+        raise ZerotagError(f"{file} is damaged ({error}); delete the folder {file.parent}") from error
+
+
+def reserve(file: Path) -> None:
+    """Take the disk space of a file that is to be written through a map: a disk that fills later kills the process.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def sync_folder(folder: Path) -> None:

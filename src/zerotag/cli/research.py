@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from zerotag.cli.console import AsJson, At, Protocol, app, counts, notes, progress_bars
+from zerotag.errors import ZerotagError
 
 
 @app.command()
@@ -42,6 +43,8 @@ def score(
     table, annotated = read_scores(scores), read_annotations(annotations, zeros_are_negative=zeros_are_negative)
     words = [f"label {c}" for c in range(table.shape[1])] if names is None else read_label_file(names)
     number = len(words) if seen is None else seen
+    if number > len(words):
+        raise ZerotagError(f"--seen {number} is more than the {len(words)} labels there are")
     labels = LabelSet(tuple(words[:number]), tuple(words[number:]))
     settings = ["zsl", "gzsl"] if labels.unseen else ["multilabel"]
     reports = {

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from zerotag.datasets import LAYOUTS, layout_of, load_dataset, open_images
+from zerotag.datasets import layout_of, load_dataset, open_images
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
 from zerotag.images import BadPictureError, open_picture
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 from zerotag.progress import Progress, silent
 
-WITHOUT_LISTS = ("coco", "ml-decoder", "open-images", "open-images-hdf5", "open-images-tfrecord")
+WITH_LISTS_OF_NUS_WIDE = ("nus-wide", "hdf5", "tfrecord", "ml2p")
 BLOCK = 4096
 
 
@@ -146,7 +146,7 @@ def _broken(dataset: PictureDataset, progress: Progress) -> dict[str, str]:
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
     doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
-    if layout in LAYOUTS and layout not in WITHOUT_LISTS:
+    if layout in WITH_LISTS_OF_NUS_WIDE:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
     if layout.startswith("open-images"):
         doubts += open_images.list_doubts(dataset.root)

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _write_pictures(folder: Path, fake: FakeSet) -> None:
         fake.picture(index).save(file, quality=95)
 
 
-def _files(folder: Path, fake: FakeSet) -> Iterator[tuple[object, np.ndarray]]:
+def _files(folder: Path, fake: FakeSet) -> Iterator[tuple[Any, np.ndarray]]:
     """An open HDF5 file of each split, and the numbers of its pictures."""
     try:
         import h5py
@@ -131,7 +132,7 @@ def _write_hdf5(folder: Path, fake: FakeSet) -> None:
                 (LABELS, labels),
                 (CONCEPTS, annotated[number:]),
             ):
-                opened.create_dataset(name + suffix, data=data, compression="gzip")  # type: ignore[attr-defined]
+                opened.create_dataset(name + suffix, data=data, compression="gzip")
         names = {"img_names": [fake.names[i].replace("/", "_") for i in rows.tolist()]}
         (folder / f"{'' if split == 'train' else 'test_'}img_names.pkl").write_bytes(pickle.dumps(names))
 
@@ -143,7 +144,7 @@ def _write_hdf5_table(folder: Path, fake: FakeSet) -> None:
         labels = fake.annotations[rows, :number] if split == "train" else fake.annotations[rows]
         names = np.array([fake.names[i].encode() for i in rows.tolist()])
         for key, data in (("image_files", names), ("features", features), ("labels", labels)):
-            opened.create_dataset(key, data=data)  # type: ignore[attr-defined]
+            opened.create_dataset(key, data=data)
 
 
 def _write_tfrecord(folder: Path, fake: FakeSet) -> None:

@@ -30,7 +30,7 @@ from jaxtyping import Int8
 from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
-from zerotag.storage import cache_folder, write_atomically
+from zerotag.storage import cache_folder, mapped, write_atomically
 
 SUFFIXES = (".h5", ".hdf5")
 FEATURES, LABELS, CONCEPTS = "-features", "-labels", "-labels_81"
@@ -230,4 +230,4 @@ def _kept(file: Path, make: Callable[[], np.ndarray], counts: tuple[int, int]) -
         content = BytesIO()
         np.save(content, make())
         write_atomically(kept, content.getvalue())
-    return np.load(kept, mmap_mode="r")
+    return mapped(kept)

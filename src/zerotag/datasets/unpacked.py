@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from zerotag.datasets.tfrecord import parse_example, records
 from zerotag.errors import ZerotagError
-from zerotag.storage import cache_folder, full_disk_explained
+from zerotag.storage import cache_folder, full_disk_explained, mapped
 
 CHANNELS, SIDE = 512, 14
 NAME, FEATURE = "img_id", "feature"
@@ -110,8 +111,11 @@ def unpack(file: Path, forms: Sequence[Labels]) -> Unpacked:
         with full_disk_explained(partial):
             _unpack(file, partial, forms)
         partial.rename(folder)
-    names = json.loads((folder / "names.json").read_text())
-    return Unpacked(names, np.load(folder / "maps.npy", mmap_mode="r"), csr_array(load_npz(folder / "labels.npz")))
+    try:
+        names, labels = json.loads((folder / "names.json").read_text()), csr_array(load_npz(folder / "labels.npz"))
+    except (OSError, ValueError, BadZipFile) as error:
+        raise ZerotagError(f"what was unpacked in {folder} is damaged ({error}); delete that folder") from error
+    return Unpacked(names, mapped(folder / "maps.npy"), labels)
 
 
 def _unpack(file: Path, folder: Path, forms: Sequence[Labels]) -> None:
