@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -187,6 +189,37 @@ def test_numbers_that_half_precision_does_not_know_are_named(small: Callable[[st
     rewrite(root, lambda f: replace(f, "-features", np.full((512, 196), 1e6, np.float32)))
     dataset = load_dataset(str(root))
     with pytest.raises(ZerotagError, match="too large for half precision"):
+        keep_maps(dataset)
+    assert kept_maps(dataset) is None
+
+
+@pytest.mark.parametrize("name", ["maps.npy", "labels.npz", "names.json"])
+def test_damage_to_what_was_unpacked_is_named(small: Callable[[str], Path], cache: Path, name: str) -> None:
+    root = small("tfrecord")
+    load_dataset(str(root))
+    for file in (cache / "unpacked").rglob(name):
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ZerotagError, match=r"damaged .*delete"):
+        load_dataset(str(root))
+
+
+def test_damage_to_kept_maps_is_named(small: Callable[[str], Path]) -> None:
+    dataset = load_dataset(str(small("hdf5")))
+    file = keep_maps(dataset).folder / "stride16.npy"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ZerotagError, match=r"stride16.npy is damaged .*delete the folder"):
+        kept_maps(dataset)
+
+
+def test_a_disk_that_is_full_keeps_no_half_of_them(
+    small: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    dataset = load_dataset(str(small("hdf5")))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ZerotagError, match="the disk is full"):
         keep_maps(dataset)
     assert kept_maps(dataset) is None
 

@@ -112,7 +112,9 @@ def unpack(file: Path, forms: Sequence[Labels]) -> Unpacked:
             _unpack(file, partial, forms)
         partial.rename(folder)
     try:
-        names, labels = json.loads((folder / "names.json").read_text()), csr_array(load_npz(folder / "labels.npz"))
+        names = json.loads((folder / "names.json").read_text())
+        with (folder / "labels.npz").open("rb") as packed:
+            labels = csr_array(load_npz(packed))
     except (OSError, ValueError, BadZipFile) as error:
         raise ZerotagError(f"what was unpacked in {folder} is damaged ({error}); delete that folder") from error
     return Unpacked(names, mapped(folder / "maps.npy"), labels)
