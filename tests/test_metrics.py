@@ -54,6 +54,15 @@ def test_average_precision_equals_naive_code_where_labels_are_known(case: Case) 
 
 
 @checked
+@given(hnp.arrays(np.float64, (3, 90), elements=st.sampled_from([-1.5, 0.0, 0.1, 2.0])), st.data())
+def test_hits_among_many_labels_equal_naive_code(scores: np.ndarray, data: st.DataObject) -> None:
+    positives, known = (data.draw(hnp.arrays(bool, scores.shape)) for _ in range(2))
+    k = data.draw(st.integers(1, 12))
+    expected, _ = naive_counts((scores, positives, known), k)
+    assert metrics.hits_at_k(scores, positives, k, known) == expected
+
+
+@checked
 @given(cases())
 def test_average_precision_equals_scikit_learn(case: Case) -> None:
     scores, positives, _ = case

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float64, Integer
 from zerotag.errors import ZerotagError
 
 ENTRIES_AT_ONCE = 2**21
+FOLDED = 4
 Array = np.ndarray
 Ties = Literal["together", "first", "last"]
 
@@ -50,9 +51,28 @@ def average_precision(
         raise ZerotagError(f"average precision is taken over at most 2^31 - 1 images, and there are {len(scores)}")
     found = [np.empty(0)]
     for block in _blocks(scores.shape[1], scores.shape[0]):
-        chosen = None if known is None else known[:, block].T
-        found.append(_average_precision(scores[:, block].T, positives[:, block].T, chosen, ties))
+        some, right, chosen = scores[:, block].T, positives[:, block].T, None
+        if known is not None:
+            some, right, chosen = _known_alone(some, right, known[:, block].T)
+        found.append(_average_precision(some, right, chosen, ties))
     return np.concatenate(found)
+
+
+def _known_alone(scores: Array, positives: Array, known: Array) -> tuple[Array, Array, Array]:
+    """The images where a label is known moved to the front, in their order, and the width cut to the most of them."""
+    chosen, num_images = np.flatnonzero(known), known.shape[1]
+    label, place, number = _places(chosen // num_images, len(known))
+    shape = len(known), number.max(initial=0)
+    moved = tuple(np.zeros(shape, array.dtype) for array in (scores, positives, known))
+    for array, source in zip(moved, (scores, positives, known), strict=True):
+        array[label, place] = source[label, chosen % num_images]
+    return moved[0], moved[1], moved[2]
+
+
+def _places(row: Array, num_rows: int) -> tuple[Array, Array, Array]:
+    """For entries ordered by row: the row, the place of each within its row, and how many a row has."""
+    number = np.bincount(row, minlength=num_rows)
+    return row, np.arange(len(row)) - (np.cumsum(number) - number)[row], number
 
 
 def _average_precision(scores: Array, positives: Array, known: Array | None, ties: Ties) -> Array:
@@ -166,14 +186,36 @@ def hits_at_k(
 
 def _hits_at_k(scores: Array, hit: Array, k: int) -> int:
     """The same for one block: only the few hits are looked at, and equal scores only where a hit is among them."""
-    place = scores.shape[1] - k
-    kth = np.partition(scores, place, axis=1)[:, place]
-    image, label = hit.nonzero()
-    of_hit = scores[image, label]
+    kth = _kth_best(scores, k)
+    flat = np.flatnonzero(hit)
+    image, of_hit = flat // scores.shape[1], scores.reshape(-1)[flat]
     level = np.unique(image[of_hit == kth[image]])
     equal = scores[level] == kth[level, None]
     taken = k - (scores[level] > kth[level, None]).sum(1, keepdims=True)
     return int((of_hit > kth[image]).sum() + (equal & (equal.cumsum(1) <= taken) & hit[level]).sum())
+
+
+def _kth_best(scores: Array, k: int) -> Array:
+    """The k-th best score of each image.
+
+    The row is folded, the better of two kept, until a few times k are left. The k-th best of these is no better than
+    that of all, so only scores that reach it, a few more than k, need be looked at again.
+    """
+    num_images, num_labels = scores.shape
+    folded = scores
+    while folded.shape[1] >= FOLDED * 2 * k:
+        half = (folded.shape[1] + 1) // 2
+        left, right = folded[:, :half].copy(), folded[:, half:]
+        np.maximum(left[:, : right.shape[1]], right, out=left[:, : right.shape[1]])
+        folded = left
+    bound = np.partition(folded, -k, axis=1)[:, -k]
+    if folded is scores:
+        return bound
+    flat = np.flatnonzero(scores >= bound[:, None])
+    image, place, number = _places(flat // num_labels, num_images)
+    candidates = np.full((num_images, number.max(initial=k)), -np.inf, scores.dtype)
+    candidates[image, place] = scores.reshape(-1)[flat]
+    return np.partition(candidates, -k, axis=1)[:, -k]
 
 
 def precision_recall_f1(hits: int | float, num_chosen: int, num_positives: int) -> PrecisionRecallF1:
