@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from fake_sizes import SIZE, SMALL
 from zerotag.datasets import fake_open_images, load_dataset
@@ -20,9 +21,11 @@ from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.evaluation import evaluate_run
 from zerotag.protocols import PROTOCOLS
+from zerotag.tagging.tagger import Tagger
 from zerotag.training.loop import train
 from zerotag.training.settings import Settings
 
+VGG19 = {"name": "vgg19", "size_px": 64, "pretrained": False}
 TABLE = "train-annotations-human-imagelabels.csv"
 
 
@@ -63,10 +66,12 @@ def test_what_was_drawn_is_read(fake: Path) -> None:
     )
 
 
-def test_a_trained_model_beats_chance_on_unseen_labels_under_every_protocol(fake: Path, tmp_path: Path) -> None:
+def test_a_trained_model_beats_chance_on_unseen_labels_under_every_protocol_and_tags(
+    fake: Path, tmp_path: Path
+) -> None:
     settings = {
         "data": str(fake),
-        "backbone": {"size_px": 160},
+        "backbone": {"size_px": 160} if layout_at(fake) == "raw" else VGG19,
         "vectors": {"source": str(fake / "word_vectors.txt")},
         "model": {"name": "fast0tag", "options": {"hidden": [64]}},
         "optimiser": {"epochs": 12, "batch_size": 16, "learning_rate": 3e-3},
@@ -76,6 +81,9 @@ def test_a_trained_model_beats_chance_on_unseen_labels_under_every_protocol(fake
     for protocol in PROTOCOLS:
         report = evaluate_run(run.folder, protocol=protocol).reports["zsl"]
         assert report.mean_average_precision > 1.1 * report.chance.mean_average_precision, protocol
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    tags = Tagger.load(run.folder).tag(pictures, run.labels.all[:4], top_k=2)
+    assert [len(of) for of in tags] == [2, 2]
 
 
 def change(file: Path, old: str, new: str) -> None:

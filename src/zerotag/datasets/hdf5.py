@@ -14,6 +14,7 @@ A file whose name has "train" in it holds training pictures, one with "test" tes
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,9 +111,7 @@ def read(root: Path) -> PictureDataset:
         opened = open_file(file)
         with damage_explained(file):
             part, labels = _table(file, opened) if "image_files" in opened else _picture_by_picture(file, opened)
-            annotations.append(
-                _kept(file, partial(_annotations, part, labels, seen, concepts), (len(seen), len(concepts)))
-            )
+            annotations.append(kept([file], partial(_annotations, part, labels, seen, concepts), [*seen, *concepts]))
         parts.append(part)
     if len({part.shape for part in parts}) > 1:
         shapes = ", ".join(f"{part.file.name} {part.shape}" for part in parts)
@@ -221,13 +220,16 @@ def _annotations(
     return annotations
 
 
-def _kept(file: Path, make: Callable[[], np.ndarray], counts: tuple[int, int]) -> np.ndarray:
-    """Annotations from the cache, where the file has not changed: to gather them takes minutes at full size."""
-    state = file.stat()
-    digest = hashlib.sha256(f"{file.resolve()} {state.st_size} {state.st_mtime_ns} {counts}".encode()).hexdigest()[:16]
-    kept = cache_folder() / "annotations" / f"{file.stem}-{digest}.npy"
-    if not kept.exists():
+def kept(files: list[Path], make: Callable[[], np.ndarray], labels: list[str]) -> np.ndarray:
+    """What ``make`` gathers of annotations, from the cache where neither files nor labels have changed.
+
+    To gather them takes minutes at full size.
+    """
+    states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = hashlib.sha256(json.dumps([states, labels]).encode()).hexdigest()[:16]
+    place = cache_folder() / "annotations" / f"{files[0].stem}-{digest}.npy"
+    if not place.exists():
         content = BytesIO()
         np.save(content, make())
-        write_atomically(kept, content.getvalue())
-    return mapped(kept)
+        write_atomically(place, content.getvalue())
+    return mapped(place)

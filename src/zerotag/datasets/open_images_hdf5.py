@@ -9,14 +9,14 @@ labels are those of :mod:`zerotag.datasets.open_images`, in the same folder or i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zerotag.datasets import open_images
-from zerotag.datasets.hdf5 import FEATURES, HDF5Maps, Part, damage_explained, open_file
+from zerotag.datasets.hdf5 import FEATURES, HDF5Maps, Part, damage_explained, kept, open_file
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import ZerotagError
@@ -49,24 +49,16 @@ def read(root: Path) -> PictureDataset:
     seen, unseen = open_images.label_identifiers(home)
     chosen = open_images.chosen_candidates(home)
     names = open_images.label_names(home, [*seen, *unseen])
-    parts, entries, first = [], [], 0
-    for split, files in files_of(root).items():
-        for file in files:
-            part = _part(file, split)
-            parts.append(part)
-            for row, known in enumerate(_known(part, len(seen), chosen), start=first):
-                columns = np.flatnonzero(known)
-                entries.append((np.full(len(columns), row), columns, known[columns]))
-            first += len(part.names)
-    rows, columns, values = (np.concatenate(column) for column in zip(*entries, strict=True))
-    if wrong := sorted(set(np.unique(values).tolist()) - {-1, 1}):
-        raise ZerotagError(f"{root}: a label is {wrong[0]}; 1, 0 and -1 were expected; {LAYOUT}")
+    parts = [_part(file, split) for split, files in files_of(root).items() for file in files]
+    gather = partial(_entries, root, parts, len(seen), chosen)
+    rows, columns, values = kept([part.file for part in parts], gather, [*seen, *unseen])
+    shape = sum(len(part.names) for part in parts), len(names)
     return PictureDataset(
         root,
         tuple(name for part in parts for name in part.names),
         tuple(part.split for part in parts for _ in part.names),
         tuple(names),
-        SparseAnnotations(rows, columns, values, (first, len(names))),
+        SparseAnnotations(rows, columns, values, shape),
         unseen=tuple(names[len(seen) :]),
         maps=HDF5Maps(parts),
     )
@@ -90,6 +82,20 @@ def _part(file: Path, split: str) -> Part:
     if len(shape) != 2 or round(shape[1] ** 0.5) ** 2 != shape[1]:
         raise ZerotagError(f"{file}: '{names[0]}{FEATURES}' is {shape}, not channels by positions of a square")
     return Part(file, split, names, features, shape)
+
+
+def _entries(root: Path, parts: list[Part], num_seen: int, chosen: np.ndarray) -> np.ndarray:
+    """Row, column and value of all that is known, [3, K]."""
+    entries, first = [], 0
+    for part in parts:
+        for row, known in enumerate(_known(part, num_seen, chosen), start=first):
+            columns = np.flatnonzero(known)
+            entries.append(np.stack([np.full(len(columns), row), columns, known[columns]]).astype(np.int32))
+        first += len(part.names)
+    found = np.concatenate(entries, axis=1)
+    if wrong := sorted(set(np.unique(found[2]).tolist()) - {-1, 1}):
+        raise ZerotagError(f"{root}: a label is {wrong[0]}; 1, 0 and -1 were expected; {LAYOUT}")
+    return found
 
 
 def _known(part: Part, num_seen: int, chosen: np.ndarray) -> Iterator[np.ndarray]:
