@@ -16,7 +16,7 @@ from zerotag.datasets import PictureDataset, StoredMaps
 from zerotag.errors import ZerotagError
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.storage import cache_folder, full_disk_explained, mapped, reserve, write_atomically
+from zerotag.storage import alone, cache_folder, full_disk_explained, mapped, reserve, write_atomically
 
 BATCH_SIZE = 64
 
@@ -60,18 +60,24 @@ def keep_maps(dataset: PictureDataset, *, progress: Progress = silent) -> KeptMa
     """
     if dataset.maps is None:
         raise ZerotagError(f"{dataset.root} holds pictures; their maps are made by a backbone")
-    if (there := kept_maps(dataset)) is not None:
-        return there
-    folder, number = _folder(dataset, dataset.maps), len(dataset.paths)
+    folder = _folder(dataset, dataset.maps)
+    with alone(folder):
+        if not (folder / "index.json").exists():
+            _keep(dataset, dataset.maps, folder, progress)
+    return KeptMaps(folder, dataset.maps)
+
+
+def _keep(dataset: PictureDataset, stored: StoredMaps, folder: Path, progress: Progress) -> None:
+    number = len(dataset.paths)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     batches = [np.arange(start, min(start + BATCH_SIZE, number)) for start in range(0, number, BATCH_SIZE)]
     with full_disk_explained(folder):
-        shapes = {stride: one.shape[1:] for stride, one in dataset.maps.batch(batches[0][:1]).items()}
+        shapes = {stride: one.shape[1:] for stride, one in stored.batch(batches[0][:1]).items()}
         files = {s: open_memmap(folder / f"stride{s}.npy", "w+", np.float16, (number, *shapes[s])) for s in shapes}
         for stride in files:
             reserve(folder / f"stride{stride}.npy")
-        for rows, maps in prefetched(dataset.maps.batch, batches):
+        for rows, maps in prefetched(stored.batch, batches):
             for stride, one in maps.items():
                 half = one.half().numpy()
                 if not np.isfinite(half).all():
@@ -83,8 +89,7 @@ def keep_maps(dataset: PictureDataset, *, progress: Progress = silent) -> KeptMa
             progress("Keeping feature maps", int(rows[-1]) + 1, number)
         for file in files.values():
             file.flush()
-    write_atomically(folder / "index.json", json.dumps(dataset.maps.record()))
-    return KeptMaps(folder, dataset.maps)
+    write_atomically(folder / "index.json", json.dumps(stored.record()))
 
 
 def _folder(dataset: PictureDataset, stored: StoredMaps) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from filelock import FileLock
 from numpy.lib.format import open_memmap
 
 from zerotag.errors import ZerotagError
@@ -54,6 +55,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only process that makes ``folder``; others wait here until it is made, or its maker has died."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
 
 
 def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:

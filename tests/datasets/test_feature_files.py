@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_damaged_records_are_named_and_nothing_half_unpacked_is_used(small: Call
             load_dataset(str(root))
     file.write_bytes(whole)
     assert len(load_dataset(str(root)).paths) == 12
+
+
+def names_of(root: str) -> tuple[str, ...]:
+    dataset = load_dataset(root)
+    keep_maps(dataset)
+    return dataset.paths
+
+
+def test_two_processes_unpack_and_keep_the_same_files_at_once(small: Callable[[str], Path], cache: Path) -> None:
+    root = str(small("tfrecord"))
+    with get_context("spawn").Pool(2) as pool:
+        first, second = pool.map(names_of, [root, root], chunksize=1)
+    assert first == second == load_dataset(root).paths
+    assert not list(cache.rglob("*partial*"))
 
 
 @given(st.dictionaries(st.text(max_size=8), st.binary(max_size=300), max_size=4))

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from zerotag.datasets.tfrecord import parse_example, records
 from zerotag.errors import ZerotagError
-from zerotag.storage import cache_folder, full_disk_explained, mapped
+from zerotag.storage import alone, cache_folder, full_disk_explained, mapped
 
 CHANNELS, SIDE = 512, 14
 NAME, FEATURE = "img_id", "feature"
@@ -104,13 +104,14 @@ def unpack(file: Path, forms: Sequence[Labels]) -> Unpacked:
     identity = f"{file.resolve()} {state.st_size} {state.st_mtime_ns} {forms}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache_folder() / "unpacked" / f"{file.name.split('.')[0]}-{digest}"
-    if not folder.exists():
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        with full_disk_explained(partial):
-            _unpack(file, partial, forms)
-        partial.rename(folder)
+    with alone(folder):
+        if not folder.exists():
+            partial = folder.with_name(f"{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            with full_disk_explained(partial):
+                _unpack(file, partial, forms)
+            partial.rename(folder)
     try:
         names = json.loads((folder / "names.json").read_text())
         with (folder / "labels.npz").open("rb") as packed:
