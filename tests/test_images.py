@@ -66,7 +66,7 @@ def test_what_is_no_picture_is_refused(content: bytes, reason: str, tmp_path: Pa
     path.write_bytes(content)
     with pytest.raises(BadPictureError, match="cannot be read") as caught:
         open_picture(path)
-    assert caught.value.path == path and caught.value.reason.startswith(reason)
+    assert caught.value.source == path and caught.value.reason.startswith(reason)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])

@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zerotag import onnx_maps
 from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.images import squared
 from zerotag.registry_weights import REGISTRY_WEIGHTS
 
 STRIDES = (8, 16, 32)
@@ -35,11 +36,13 @@ class Preprocessing:
     interpolation: str
 
     def pixels(self, picture: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-        """The whole picture brought to a square: nothing is cropped, since a label may sit at the border."""
-        size = (self.size_px, self.size_px)
-        if picture.size != size:
-            picture = picture.resize(size, Image.Resampling[self.interpolation.upper()])
-        return np.array(picture.convert("RGB"))
+        """The whole picture, brought to a square."""
+        return np.array(squared(picture, self.size_px, self.resampling).convert("RGB"))
+
+    @property
+    def resampling(self) -> Image.Resampling:
+        """Pillow's word for the interpolation."""
+        return Image.Resampling[self.interpolation.upper()]
 
 
 class Backbone(nn.Module):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from zerotag.errors import ZerotagError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"})
 MAX_PIXELS = 200_000_000
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
 
 # the limit above is checked before a pixel is decoded; Pillow's own would warn on each photo of 90 megapixels
 Image.MAX_IMAGE_PIXELS = None
@@ -20,50 +24,78 @@ Image.MAX_IMAGE_PIXELS = None
 class BadPictureError(ZerotagError):
     """A file that cannot be decoded as a picture; ``reason`` says why, without the path."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"the picture {path} cannot be read: {reason}")
-        self.path, self.reason = path, reason
+    def __init__(self, source: Path | BinaryIO, reason: str) -> None:
+        name = f"the picture {source}" if isinstance(source, Path) else "the picture"
+        super().__init__(f"{name} cannot be read: {reason}")
+        self.source, self.reason = source, reason
+
+    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BinaryIO, str]]:
+        return BadPictureError, (self.source, self.reason)  # so that it comes whole out of a worker process
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(source: Path | BinaryIO, *, side_px: int | None = None) -> Image.Image:
     """The picture in RGB, upright, transparent parts on white; of an animation the first frame.
 
     The format is told by the content, not by the name.
 
+    Args:
+        source: a file, or its opened content.
+        side_px: to what side it will be brought. A JPEG may then come reduced by 2, 4 or 8, to twice that side or more,
+            which is several times as fast.
+
     Raises:
         BadPictureError: no such file, no picture of a known format, more than 200 megapixels, or damaged.
     """
+    with _opened(source) as picture:
+        if side_px is not None:
+            picture.draft(None, (2 * side_px, 2 * side_px))
+        return _on_white(ImageOps.exif_transpose(picture))
+
+
+def upright_size(source: Path | BinaryIO) -> tuple[int, int]:
+    """Width and height of a picture as it is shown; only the head of the file is read.
+
+    Raises:
+        BadPictureError: as of :func:`open_picture`.
+    """
+    with _opened(source) as picture:
+        lies = picture.getexif().get(ORIENTATION) in LYING
+        return (picture.height, picture.width) if lies else picture.size
+
+
+@contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with Image.open(source, formats=_formats()) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise BadPictureError(path, f"{picture.width} x {picture.height} is over {MAX_PIXELS:,} pixels")
-            return _on_white(ImageOps.exif_transpose(picture))
+                raise BadPictureError(source, f"{picture.width} x {picture.height} is over {MAX_PIXELS:,} pixels")
+            yield picture
     except BadPictureError:
         raise
     except UnidentifiedImageError:
-        raise BadPictureError(path, f"its content is none of {', '.join(FORMATS)}") from None
+        raise BadPictureError(source, f"its content is none of {', '.join(_formats())}") from None
     except OSError as error:
-        raise BadPictureError(path, error.strerror or f"damaged ({error})") from error
+        raise BadPictureError(source, error.strerror or f"damaged ({error})") from error
+    except MemoryError:
+        raise BadPictureError(source, "it needs too much memory to be decoded") from None
     except Exception as error:  # decoders raise errors of many kinds on damaged files
-        raise BadPictureError(path, f"damaged ({error})") from error
+        raise BadPictureError(source, f"damaged ({error})") from error
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Files below ``folder`` that are named as pictures, sorted; hidden ones and linked folders are passed over.
+@cache
+def _formats() -> tuple[str, ...]:
+    """HEIF comes with the extra ``heif``."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return FORMATS
+    register_heif_opener()
+    return (*FORMATS, "HEIF")
 
-    Raises:
-        ZerotagError: there is no such folder, or no such file in it.
-    """
-    if not folder.is_dir():
-        raise ZerotagError(f"there is no folder {folder}")
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(place) / name for name in files if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not found:
-        raise ZerotagError(f"{folder} holds no pictures (files ending in {', '.join(sorted(SUFFIXES))})")
-    return sorted(found)
+
+def squared(picture: Image.Image, side_px: int, resampling: Image.Resampling) -> Image.Image:
+    """The whole picture brought to a square: nothing is cropped, since a label may sit at the border."""
+    return picture if picture.size == (side_px, side_px) else picture.resize((side_px, side_px), resampling)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -13,7 +15,11 @@ from zerotag.doctor import Finding
 from zerotag.evaluation import PointingGame
 from zerotag.judgement import Report
 from zerotag.published import Published, doubts, implied_q
-from zerotag.tagging.folder import TaggedFolder
+from zerotag.tagging.calibrate import Trust
+from zerotag.tagging.library import Summary
+from zerotag.tagging.search import Match
+from zerotag.tagging.sidecars import SidecarSummary
+from zerotag.tagging.tagger import Tag
 
 Q_EXPLAINED = (
     "Q = K·P/R is the mean number of right labels of a picture: it belongs to the pictures and labels alone, so it is "
@@ -131,14 +137,56 @@ def published(rows: Sequence[Published]) -> list[Table]:
     return tables
 
 
-def tagged_pictures(tagged: TaggedFolder) -> Table:
+def tagged_pictures(pictures: Sequence[tuple[str, Sequence[Tag]]], num_all: int, *, calibrated: bool) -> Table:
     """One row a picture; labels that the model was not trained on carry a star."""
-    table = Table(caption="* a label without a training picture; the number is a raw score, not a confidence")
+    number = "how likely it is right" if calibrated else "a raw score, not a confidence"
+    more = "" if num_all == len(pictures) else f"\nthe first {len(pictures)} of {num_all} pictures; --json prints all"
+    table = Table(caption=f"* a label without a training picture; the number is {number}{more}")
     table.add_column("picture")
     table.add_column("labels, best first")
-    for path, tags in tagged.tags.items():
-        listed = ", ".join(f"{tag.label}{'' if tag.seen else '*'} {tag.score:.2f}" for tag in tags)
-        table.add_row(escape(path), escape(listed))
+    for path, tags in pictures:
+        cells = (
+            f"{tag.label}{'' if tag.seen else '*'} {tag.score if tag.confidence is None else tag.confidence:.2f}"
+            for tag in tags
+        )
+        table.add_row(escape(path), escape(", ".join(cells)))
+    return table
+
+
+def summary(done: Summary, place: Path, *, dry_run: bool = False) -> str:
+    """One line on what tagging a folder did, or would do."""
+    verb = "would be read" if dry_run else "read"
+    computed = "" if dry_run else f", {done.num_computed} computed"
+    gone = f", {done.num_gone} gone" if done.num_gone else ""
+    return f"{done.num_files} pictures: {done.num_new} {verb}{computed}, {len(done.failures)} failed{gone}; {place}"
+
+
+def sidecars(done: SidecarSummary) -> str:
+    """One line on what was done to XMP files."""
+    removed = f", {done.num_removed} removed" if done.num_removed else ""
+    return f"XMP files: {done.num_written} written, {done.num_same} as they were{removed}, {len(done.failures)} failed"
+
+
+def matches(found: Sequence[Match]) -> Table:
+    """Pictures that a search found."""
+    table = Table(caption="by how many standard deviations a picture sticks out of the folder")
+    table.add_column("picture")
+    table.add_column("match", justify="right")
+    for match in found:
+        table.add_row(escape(match.path), f"{match.match:.2f}")
+    return table
+
+
+def trust(found: Mapping[str, Trust]) -> Table:
+    """How far confidences can be trusted."""
+    table = Table(title="on pictures, and for the second row on labels, that were not used to fit")
+    for heading in ("labels", "number", "calibration error", "chosen for a precision of 0.8", "precision reached"):
+        table.add_column(heading, justify="left" if heading == "labels" else "right")
+    names = {"trained": "with training pictures", "untrained": "without"}
+    for kind, one in found.items():
+        reached = "–" if math.isnan(one.precision) else f"{one.precision:.3f}"
+        error = f"{one.expected_calibration_error:.4f}"
+        table.add_row(names[kind], f"{one.num_labels}", error, f"{100 * one.chosen:.3f} %", reached)
     return table
 
 

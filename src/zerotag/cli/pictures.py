@@ -1,4 +1,4 @@
-"""Commands from pictures to tags: data, features, train, eval, tag, report, and what is there to use."""
+"""Commands from pictures to a model: data, features, train, eval, report, and what is there to use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, At, Protocol, app, counts, data_app, notes, progress_bars
+from zerotag.cli.console import AsJson, At, Protocol, app, counts, data_app, progress_bars
 from zerotag.errors import UnknownNameError
 
 
@@ -175,53 +175,6 @@ def evaluate(
         print(json.dumps(evaluation.to_dict(), indent=1))
         return
     Console().print(tables.figures(evaluation.reports, evaluation.pointing_game))
-
-
-@app.command()
-def tag(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="Text file, a label a line; the run's labels when left out.")
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many labels a picture gets.")] = 10,
-    heatmaps: Annotated[Path | None, typer.Option(help="Write a heat map for each picture's best labels here.")] = None,
-    allow_missing: Annotated[
-        bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Tag the pictures of a folder with words of your own choice; the pictures stay as they are.
-
-    A picture that cannot be read is listed with the reason on stderr and skipped.
-
-    Example: `zerotag tag runs/gbe holiday --labels words.txt --top-k 5`
-    """
-    from zerotag import tables
-    from zerotag.labels import read_label_file
-    from zerotag.tagging.folder import tag_folder
-    from zerotag.tagging.tagger import Tagger
-
-    words = None if labels is None else read_label_file(labels)
-    tagger = Tagger.load(run)
-    with progress_bars() as progress:
-        tagged = tag_folder(
-            tagger,
-            folder,
-            words,
-            top_k=top_k,
-            heat_map_folder=heatmaps,
-            allow_missing=allow_missing,
-            progress=progress,
-        )
-    if as_json:
-        print(json.dumps(tagged.to_dict(), indent=1))
-    else:
-        Console().print(tables.tagged_pictures(tagged))
-    for word in tagged.labels_without_vector:
-        notes.print(f"left out '{word}': it has no vector", highlight=False, markup=False)
-    for path, reason in tagged.skipped.items():
-        notes.print(f"skipped {path}: {reason}", highlight=False, markup=False)
 
 
 @app.command()

@@ -97,7 +97,7 @@ def heat_maps(tagger: Tagger, test: PictureDataset, progress: Progress = silent)
 
     The first such pictures are taken, one for each label.
     """
-    unseen = tagger.run.labels.unseen
+    unseen = tagger.labels.unseen
     number = min(SEARCHED_PICTURES, len(test.paths))
     if not unseen:
         return []

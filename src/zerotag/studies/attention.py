@@ -40,7 +40,7 @@ def make(request: Request) -> list[Path]:
         files += _pointing_games(request)
 
     tagger = Tagger.load(run)
-    unseen = set(tagger.run.labels.unseen)
+    unseen = set(tagger.labels.unseen)
     found = {row: sorted(dataset.labels_of(row) & unseen) for row in dataset.rows(TEST).tolist()}
     chosen = {row: labels[:NUM_MAPS] for row, labels in found.items() if len(labels) >= NUM_MAPS}
     chosen = dict(list((chosen or {row: labels for row, labels in found.items() if labels}).items())[:NUM_PICTURES])

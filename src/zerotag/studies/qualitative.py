@@ -11,13 +11,15 @@ from zerotag.images import open_picture
 from zerotag.studies.records import COLOURS, figure, write_table
 from zerotag.studies.request import Request
 from zerotag.tagging.tagger import Tagger
+from zerotag.training.run import load_run
 
 NUM_PICTURES, TOP_K, IN_A_ROW = 6, 10, 3
 
 
 def make(request: Request) -> list[Path]:
     """Tag the first test pictures, not chosen, and write ``qualitative``: right labels bold, unseen ones starred."""
-    tagger = Tagger.load(request.run_of_method())
+    run = request.run_of_method()
+    tagger = Tagger.load(run)
     dataset = load_dataset(request.data).split(TEST)
     pictures = [open_picture(dataset.picture(i)) for i in range(min(NUM_PICTURES, len(dataset.paths)))]
     tagged = tagger.tag(pictures, top_k=TOP_K)
@@ -33,7 +35,7 @@ def make(request: Request) -> list[Path]:
         for i, tags in enumerate(tagged)
         for rank, tag in enumerate(tags, start=1)
     ]
-    files = write_table(request.folder / "qualitative", table, tagger.run.settings.model_dump())
+    files = write_table(request.folder / "qualitative", table, load_run(run).settings.model_dump())
     lines = -(-len(pictures) // IN_A_ROW)
     with figure(7.2, 1.9 * lines, request.folder / "qualitative", files) as drawn:
         grid = drawn.subplots(lines, 2 * IN_A_ROW, squeeze=False)

@@ -1,85 +1,133 @@
-"""A folder of pictures tagged: bad pictures skipped and named, all others tagged, nothing in the folder touched."""
+"""Tags of the pictures in a catalogue: any words, scored from the vectors that are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
 
 from zerotag.errors import ZerotagError
 from zerotag.heatmaps import overlay
-from zerotag.images import BadPictureError, find_pictures, open_picture
-from zerotag.progress import Progress, silent
+from zerotag.images import open_picture
 from zerotag.storage import full_disk_explained
-from zerotag.tagging.tagger import BATCH_SIZE, Tag, Tagger
+from zerotag.tagging.calibration import Spread
+from zerotag.tagging.catalogue import Catalogue
+from zerotag.tagging.tagger import Tag, Tagger
+from zerotag.tagging.words import Vocabulary
 
 HEAT_MAPS_PER_PICTURE = 3
+TOP_K = 10
+BINS = 1000
 
 
-@dataclass
-class TaggedFolder:
-    """What tagging a folder gave.
+@dataclass(frozen=True)
+class Rule:
+    """Which labels a picture is given.
 
     Attributes:
-        tags: best labels of each picture, by path relative to the folder.
-        skipped: why a picture could not be read, by path.
-        labels_without_vector: labels that were left out.
+        top_k: at most as many.
+        min_confidence: none that is less likely right; a label's own threshold goes before it.
+        precision: the share of labels that is to be right, over the whole folder.
     """
 
-    tags: dict[str, list[Tag]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    labels_without_vector: tuple[str, ...] = ()
+    top_k: int = TOP_K
+    min_confidence: float | None = None
+    precision: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "pictures": [{"path": path, "tags": [vars(t) for t in tags]} for path, tags in self.tags.items()],
-            "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped.items()],
-            "labels_without_vector": list(self.labels_without_vector),
-        }
+    def check(self, tagger: Tagger, vocabulary: Vocabulary) -> None:
+        """See that the model can follow the rule.
+
+        Raises:
+            ZerotagError: the rule, or a label's threshold, is about confidences, and the model was not calibrated.
+        """
+        thresholds = (self.min_confidence, self.precision, *(word.threshold for word in vocabulary.words.words))
+        if tagger.calibration is None and any(threshold is not None for threshold in thresholds):
+            raise ZerotagError(
+                "thresholds are confidences, and this model was not calibrated, so its scores are good for an order "
+                "alone; run: zerotag calibrate RUN DATA"
+            )
 
 
-def tag_folder(
-    tagger: Tagger,
-    folder: Path,
-    labels: Sequence[str] | None = None,
-    *,
-    top_k: int = 10,
-    heat_map_folder: Path | None = None,
-    allow_missing: bool = False,
-    progress: Progress = silent,
-) -> TaggedFolder:
-    """Tag all pictures below ``folder``; write heat maps of each one's three best labels where asked for.
+class FolderTags:
+    """Tags of the pictures of a catalogue; what depends on the whole folder is looked at first.
+
+    Memory: the scores of 256 pictures, and three numbers a label.
 
     Raises:
-        ZerotagError: the folder is not there or holds no readable picture, a label has no vector and
-            ``allow_missing`` is not set, or the run's model has no heat maps.
+        ZerotagError: the rule, or a label's threshold, asks for confidences and the model was not calibrated.
     """
-    paths = find_pictures(folder)
-    words, W, missing = tagger.vocabulary(labels, allow_missing=allow_missing)
-    tagged = TaggedFolder(labels_without_vector=missing)
-    for start in range(0, len(paths), BATCH_SIZE):
-        batch = {}
-        for path in paths[start : start + BATCH_SIZE]:
-            name = path.relative_to(folder).as_posix()
-            try:
-                batch[name] = open_picture(path)
-            except BadPictureError as error:
-                tagged.skipped[name] = error.reason
-        if batch:
-            tagged.tags |= dict(
-                zip(batch, tagger.rank(tagger.embed(list(batch.values())), words, W, top_k), strict=True)
-            )
-        if heat_map_folder is not None:
-            for name, picture in batch.items():
-                best = [tag.label for tag in tagged.tags[name][:HEAT_MAPS_PER_PICTURE]]
-                for label, heat in zip(best, tagger.heat_maps(picture, best), strict=True):
-                    file = heat_map_folder / f"{name}.{label.replace('/', '-')}.png"
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    with full_disk_explained(file):
-                        overlay(picture, heat).save(file)
-        progress("Tagging pictures", min(start + BATCH_SIZE, len(paths)), len(paths))
-    if not tagged.tags:
-        raise ZerotagError(f"none of the {len(paths)} pictures in {folder} could be read: {tagged.skipped}")
-    return tagged
+
+    def __init__(self, catalogue: Catalogue, tagger: Tagger, vocabulary: Vocabulary, rule: Rule) -> None:
+        self.catalogue, self.tagger, self.vocabulary, self.rule = catalogue, tagger, vocabulary, rule
+        rule.check(tagger, vocabulary)
+        self.model = catalogue.model(tagger.identity, tagger.vectors_shape)
+        thresholds = [word.threshold for word in vocabulary.words.words]
+        self.is_calibrated = tagger.calibration is not None
+        self.spread = self._spread() if self.is_calibrated else None
+        common = rule.min_confidence or 0.0
+        if rule.precision is not None:
+            common = max(common, self._reaching(rule.precision))
+        self.thresholds = np.array([common if t is None else t for t in thresholds], np.float32)
+
+    def __iter__(self) -> Iterator[tuple[str, list[Tag]]]:
+        """Each picture's path and its tags, best first, in the order of the paths."""
+        return self.of()
+
+    def of(self, paths: Sequence[str] | None = None) -> Iterator[tuple[str, list[Tag]]]:
+        """The same of some pictures."""
+        for names, scores, confidences in self._scored(paths):
+            ranked = self.tagger.rank(scores, self.vocabulary, top_k=self.rule.top_k, confidences=confidences)
+            for row, (name, tags) in enumerate(zip(names, ranked, strict=True)):
+                if confidences is not None:
+                    given = confidences[row] >= self.thresholds
+                    allowed = {self.vocabulary.names[c] for c in np.flatnonzero(given)}
+                    tags = [tag for tag in tags if tag.label in allowed]
+                yield name, tags
+
+    def _scored(
+        self, paths: Sequence[str] | None = None
+    ) -> Iterator[tuple[list[str], Float[np.ndarray, "b c"], Float[np.ndarray, "b c"] | None]]:
+        for names, S in self.catalogue.pictures(self.model, paths):
+            scores = self.tagger.scores(torch.from_numpy(S.astype(np.float32)), self.vocabulary)
+            yield names, scores, self.tagger.confidences(scores, self.vocabulary, self.spread)
+
+    def _spread(self) -> Spread:
+        spread = Spread(len(self.vocabulary.names))
+        for _, S in self.catalogue.pictures(self.model):
+            spread.add(self.tagger.scores(torch.from_numpy(S.astype(np.float32)), self.vocabulary))
+        return spread
+
+    def _reaching(self, precision: float) -> float:
+        """The lowest confidence from which on the mean confidence, and so the expected precision, is as wished."""
+        number, total = np.zeros(BINS), np.zeros(BINS)
+        for _, _, confidences in self._scored():
+            assert confidences is not None
+            flat = confidences.ravel()
+            place = np.minimum((flat * BINS).astype(int), BINS - 1)
+            number += np.bincount(place, minlength=BINS)
+            total += np.bincount(place, flat, minlength=BINS)
+        mean = total[::-1].cumsum() / np.maximum(number[::-1].cumsum(), 1)
+        reached = np.flatnonzero((mean >= precision) & (number[::-1].cumsum() > 0))
+        return 1.0 if len(reached) == 0 else (BINS - 1 - int(reached[-1])) / BINS
+
+
+def write_heat_maps(tagger: Tagger, picture: Path, tags: Sequence[Tag], target: Path) -> list[Path]:
+    """Draw where a picture's three best labels come from, into files that begin with ``target``.
+
+    Raises:
+        BadPictureError: the picture cannot be decoded.
+        ZerotagError: the model has no heat maps, or the disk is full.
+    """
+    labels = [tag.label for tag in tags[:HEAT_MAPS_PER_PICTURE]]
+    opened, written = open_picture(picture), []
+    for label, heat in zip(labels, tagger.heat_maps(opened, labels), strict=True):
+        file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with full_disk_explained(file):
+            overlay(opened, heat).save(file)
+        written.append(file)
+    return written

@@ -1,85 +1,147 @@
-"""A trained run put to use: pictures in, labels of one's own choice out."""
+"""A trained model put to use: pictures in, labels of one's own choice out."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from zerotag.backbones import Backbone
 from zerotag.errors import ZerotagError
 from zerotag.images import open_picture
+from zerotag.labels import LabelSet
+from zerotag.tagging.calibration import Calibration, Spread, read_calibration
+from zerotag.tagging.words import Vocabulary, Word, WordList, vocabulary_of
 from zerotag.training.network import Batch, Network, scores_of
 from zerotag.training.prepare import backbone_for, load_network, vectors_for
-from zerotag.training.run import Run, load_run
+from zerotag.training.run import load_run
+from zerotag.vectors import VectorReport
 
 BATCH_SIZE = 32
 Picture = Path | str | Image.Image
 
 
+class Vectorise(Protocol):
+    """Vectors of words as the model's labels have them."""
+
+    def __call__(
+        self, words: Sequence[str], /, *, allow_missing: bool = False
+    ) -> tuple[Float[Tensor, "c d"], VectorReport]:
+        """A row for each word that has one."""
+
+
 @dataclass(frozen=True)
 class Tag:
-    """A label of a picture with its raw score; ``seen`` tells whether the model was trained on the label."""
+    """A label of a picture.
+
+    Attributes:
+        label: its name.
+        score: raw; only good for an order of the labels of one picture.
+        seen: whether the model was trained on it.
+        confidence: how likely the label is right, in [0, 1]; None where the model was not calibrated.
+    """
 
     label: str
     score: float
     seen: bool
+    confidence: float | None = None
 
 
 class Tagger:
     """Tags pictures with any labels.
+
+    Args:
+        network: that embeds and scores.
+        backbone: that gives it feature maps, or is part of it.
+        labels: that it was trained on, and those that it was tested on without.
+        vectorise: gives vectors of words.
+        identity: of all that semantic vectors depend on, as plain data.
+        calibration: what turns scores into confidences, if there is one.
 
     Example:
         >>> tagger = Tagger.load("runs/gbe")  # doctest: +SKIP
         >>> tagger.tag(["beach.jpg"], labels=["sea", "sunset", "dog"])  # doctest: +SKIP
     """
 
-    def __init__(self, run: Run, network: Network, backbone: Backbone) -> None:
-        self.run, self.network, self.backbone = run, network, backbone.to(network.device)
-        self._seen = frozenset(run.labels.seen)
+    def __init__(
+        self,
+        network: Network,
+        backbone: Backbone,
+        labels: LabelSet,
+        vectorise: Vectorise,
+        identity: Any,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.network, self.backbone = network, backbone.to(network.device)
+        self.labels, self.vectorise, self.calibration = labels, vectorise, calibration
+        self.identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        self._seen = frozenset(labels.seen)
 
     @classmethod
-    def load(cls, run: str | Path) -> Tagger:
-        """The tagger that a finished run made.
+    def load(cls, model: str | Path) -> Tagger:
+        """The tagger of a finished run, or of a model that comes along.
+
+        Args:
+            model: the folder of a run, or a name that :func:`zerotag.tagging.ready_made.names` lists.
 
         Raises:
             ZerotagError: there is no such run, or it is not finished.
         """
-        record = load_run(Path(run))
-        W, _ = vectors_for(record.settings, record.labels)
-        backbone = backbone_for(record.settings)
-        return cls(record, load_network(record, W, backbone), backbone)
+        from zerotag.tagging import ready_made
+
+        if str(model) in ready_made.names():
+            return ready_made.load(str(model))
+        run = load_run(Path(model))
+        W, _ = vectors_for(run.settings, run.labels)
+        backbone = backbone_for(run.settings)
+        network = load_network(run, W, backbone)
+        with run.weights.open("rb") as weights:
+            digest = hashlib.file_digest(weights, "sha256").hexdigest()
+        return cls(
+            network,
+            backbone,
+            run.labels,
+            partial(vectors_for, run.settings, run.labels),
+            [run.settings.model.model_dump(), digest, backbone.record()],
+            read_calibration(run.folder, digest),
+        )
 
     def tag(
-        self, images: Sequence[Picture], labels: Sequence[str] | None = None, *, top_k: int = 10
+        self, images: Sequence[Picture], labels: Sequence[str] | WordList | None = None, *, top_k: int = 10
     ) -> list[list[Tag]]:
         """The ``top_k`` best labels of each picture, best first; ties go to the label that comes first.
 
         Args:
             images: paths, or pictures in memory.
-            labels: any words or phrases; all labels of the run when left out.
+            labels: any words or phrases; all labels that the model knows when left out.
             top_k: how many labels a picture gets.
 
         Raises:
             BadPictureError: a file cannot be decoded.
             ZerotagError: a label has no vector.
         """
-        words, W, _ = self.vocabulary(labels)
-        return self.rank(self.embed(images), words, W, top_k)
+        vocabulary = self.vocabulary(labels)
+        return self.rank(self.scores(self.embed(images), vocabulary), vocabulary, top_k=top_k)
 
-    def vocabulary(
-        self, labels: Sequence[str] | None = None, *, allow_missing: bool = False
-    ) -> tuple[tuple[str, ...], Float[Tensor, "c d"], tuple[str, ...]]:
-        """Labels, their vectors as those that the run was trained with, and the labels left out for want of one."""
-        wanted = self.run.labels.all if labels is None else labels
-        W, report = vectors_for(self.run.settings, self.run.labels, wanted, allow_missing=allow_missing)
-        return tuple(report.labels), W, tuple(report.missing)
+    def vocabulary(self, labels: Sequence[str] | WordList | None = None, *, allow_missing: bool = False) -> Vocabulary:
+        """Labels with their vectors as those that the model was trained with.
+
+        Raises:
+            ZerotagError: a label has no vector, and ``allow_missing`` is not set.
+        """
+        wanted = self.labels.all if labels is None else labels
+        words = wanted if isinstance(wanted, WordList) else WordList(tuple(Word(name=name) for name in wanted))
+        return vocabulary_of(words, self.vectorise, allow_missing=allow_missing)
 
     def embed(self, images: Sequence[Picture]) -> Float[Tensor, "b n e"]:
         """Semantic vectors of pictures: all that is needed to score any label.
@@ -89,35 +151,91 @@ class Tagger:
         """
         if not images:
             raise ZerotagError("there are no pictures to tag")
-        batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
+        return self.embed_pixels(np.stack([self.pixels(image) for image in images]))
+
+    def pixels(self, image: Picture) -> UInt8[np.ndarray, "h w 3"]:
+        """A picture as the backbone takes it."""
+        side = self.backbone.preprocessing.size_px
+        opened = image if isinstance(image, Image.Image) else open_picture(Path(image), side_px=side)
+        return self.backbone.preprocessing.pixels(opened)
+
+    def embed_pixels(self, pixels: UInt8[np.ndarray, "b h w 3"]) -> Float[Tensor, "b n e"]:
+        """The same from pixels, 32 at a time."""
         with torch.inference_mode():
+            batches = torch.from_numpy(pixels).split(BATCH_SIZE)
             return torch.cat([self.network.embed(self._inputs(batch)).cpu() for batch in batches])
 
+    @cached_property
+    def vectors_shape(self) -> tuple[int, int]:
+        """How many semantic vectors a picture has, and how long they are."""
+        side = self.backbone.preprocessing.size_px
+        _, number, length = self.embed_pixels(np.zeros((1, side, side, 3), np.uint8)).shape
+        return number, length
+
+    def scores(self, S: Float[Tensor, "b n e"], vocabulary: Vocabulary) -> Float[np.ndarray, "b c"]:
+        """Raw scores of each label, the best of its own and its aliases'."""
+        return vocabulary.of_labels(scores_of(self.network.model, S, vocabulary.W))
+
+    def confidences(
+        self, scores: Float[np.ndarray, "b c"], vocabulary: Vocabulary, spread: Spread | None = None
+    ) -> Float[np.ndarray, "b c"] | None:
+        """How likely each label is right, where the model was calibrated.
+
+        Args:
+            scores: raw ones.
+            vocabulary: the labels.
+            spread: of their scores over the folder; over the pictures of the calibration when left out.
+        """
+        if self.calibration is None:
+            return None
+        if spread is None:
+            spread = Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
+        return self.calibration.confidences(scores, vocabulary.names, spread)
+
     def rank(
-        self, S: Float[Tensor, "b n e"], labels: Sequence[str], W: Float[Tensor, "c d"], top_k: int
+        self,
+        scores: Float[np.ndarray, "b c"],
+        vocabulary: Vocabulary,
+        *,
+        top_k: int,
+        confidences: Float[np.ndarray, "b c"] | None = None,
     ) -> list[list[Tag]]:
-        """The best labels for each picture's semantic vectors."""
-        scores = scores_of(self.network.model, S, W)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        """The best labels of each picture, by confidence where there are confidences, else by score."""
+        order = scores if confidences is None else confidences
+        best = np.argsort(-order, axis=1, kind="stable")[:, :top_k]
+        names = vocabulary.names
         return [
-            [Tag(labels[i], float(row[i]), labels[i] in self._seen) for i in order]
-            for row, order in zip(scores, best, strict=True)
+            [
+                Tag(
+                    names[c],
+                    float(scores[row, c]),
+                    names[c] in self._seen,
+                    None if confidences is None else float(confidences[row, c]),
+                )
+                for c in chosen
+            ]
+            for row, chosen in enumerate(best.tolist())
         ]
+
+    def require_heat_maps(self) -> None:
+        """Raise where the model keeps no positions.
+
+        Raises:
+            ZerotagError: it does not.
+        """
+        if not (model := self.network.model).has_heat_maps:
+            raise ZerotagError(f"{type(model).__name__} has no heat maps: it keeps no positions of the picture")
 
     def heat_maps(self, image: Picture, labels: Sequence[str]) -> Float[np.ndarray, "c h w"]:
         """What each position of the picture gives to each label's score.
 
         Raises:
-            ZerotagError: the run's model keeps no positions.
+            ZerotagError: the model keeps no positions.
         """
-        return self.network.position_scores(self._inputs([image]), self.vocabulary(labels)[1])[0].cpu().numpy()
+        batch = self._inputs(torch.from_numpy(self.pixels(image)[None]))
+        return self.network.position_scores(batch, self.vocabulary(labels).W)[0].cpu().numpy()
 
-    def _inputs(self, images: Sequence[Picture]) -> Batch:
+    def _inputs(self, pixels: UInt8[Tensor, "b h w 3"]) -> Batch:
         """Pixels for a network with a backbone of its own, feature maps for others."""
-        pixels = [self.backbone.preprocessing.pixels(_opened(image)) for image in images]
-        batch = torch.from_numpy(np.stack(pixels)).to(self.network.device)
+        batch = pixels.to(self.network.device)
         return batch if self.network.backbone is not None else self.backbone(batch)
-
-
-def _opened(image: Picture) -> Image.Image:
-    return image if isinstance(image, Image.Image) else open_picture(Path(image))

@@ -1,0 +1,259 @@
+"""What zerotag knows of a folder: a SQLite file beside it.
+
+Pictures are known by their content, so one that was moved or copied is not computed again. Kept are semantic vectors,
+not tags: any words, today's or tomorrow's, are scored from them without a look at the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float16
+
+from zerotag.errors import ZerotagError
+
+FORMAT = "1"
+SUFFIX = ".zerotag"
+SECONDS_TO_WAIT = 60.0
+ROWS_AT_ONCE = 256
+SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE model (
+    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, vectors INTEGER NOT NULL, dimension INTEGER NOT NULL
+);
+CREATE TABLE file (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB, reason TEXT
+) WITHOUT ROWID;
+CREATE INDEX file_by_digest ON file (digest);
+CREATE TABLE content (
+    digest BLOB, model INTEGER REFERENCES model, width INTEGER NOT NULL, height INTEGER NOT NULL, S BLOB NOT NULL,
+    PRIMARY KEY (digest, model)
+);
+CREATE TABLE verdict (digest BLOB, label TEXT, accepted INTEGER NOT NULL, PRIMARY KEY (digest, label)) WITHOUT ROWID;
+CREATE TABLE sidecar (path TEXT PRIMARY KEY, original BLOB, written BLOB NOT NULL, added TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the folder.
+
+    Attributes:
+        path: relative to the folder, with / between its parts.
+        size: in bytes.
+        changed_ns: when it was last changed.
+        digest: of its content; None where it could not be read.
+        reason: why it has no vectors, if it has none.
+    """
+
+    path: str
+    size: int
+    changed_ns: int
+    digest: bytes | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A picture, whatever files hold it: its digest, its size as shown, and its semantic vectors [n, e]."""
+
+    digest: bytes
+    width: int
+    height: int
+    S: Float16[np.ndarray, "n e"]
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """An XMP file that zerotag wrote.
+
+    Attributes:
+        path: of its picture.
+        original: the file as it was before; None where there was none.
+        written: digest of what was written.
+        added: flat keywords that were not there before.
+    """
+
+    path: str
+    original: bytes | None
+    written: bytes
+    added: list[str]
+
+
+class Catalogue:
+    """A catalogue, opened; use as a context manager.
+
+    Writers of several processes take turns; each write is there whole or not at all, whenever the process dies.
+
+    Args:
+        path: of the SQLite file.
+        folder: that it is for, where it is made if it is not there; None to open what is there.
+
+    Raises:
+        ZerotagError: there is no such catalogue, it is none, of another version or of another folder, or it cannot be
+            written there.
+    """
+
+    def __init__(self, path: Path, folder: Path | None = None) -> None:
+        if folder is None and not path.is_file():
+            raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
+        self.path = path
+        with self._explained():
+            self._db = sqlite3.connect(path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            if folder is not None:
+                self._begin(folder.resolve())
+            about = dict(self._db.execute("SELECT key, value FROM about"))
+        if about.get("format") != FORMAT:
+            raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
+        self.folder = Path(about["folder"])
+        if folder is not None and folder.resolve() != self.folder:
+            raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def _begin(self, folder: Path) -> None:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+                for statement in SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.executemany("INSERT INTO about VALUES (?, ?)", [("format", FORMAT), ("folder", str(folder))])
+
+    def model(self, identity: str, shape: tuple[int, int]) -> int:
+        """The number of a model; ``identity`` tells what its vectors depend on, ``shape`` is theirs, n by e."""
+        with self._explained(), self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO model (identity, vectors, dimension) VALUES (?, ?, ?)", (identity, *shape)
+            )
+            return int(self._db.execute("SELECT id FROM model WHERE identity = ?", (identity,)).fetchone()[0])
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep plain data under a name."""
+        with self._explained(), self._db:
+            self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, json.dumps(value)))
+
+    def remembered(self, key: str) -> Any:
+        """What was kept under a name; None where nothing was."""
+        with self._explained():
+            found = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def files(self) -> dict[str, File]:
+        """All files, by path."""
+        with self._explained():
+            rows = self._db.execute("SELECT path, size, changed_ns, digest, reason FROM file ORDER BY path")
+            return {row[0]: File(*row) for row in rows}
+
+    def digests(self, identity: str) -> set[bytes]:
+        """Contents that the model has vectors of."""
+        with self._explained():
+            rows = self._db.execute(
+                "SELECT digest FROM content JOIN model ON model = id WHERE identity = ?", (identity,)
+            )
+            return {row[0] for row in rows}
+
+    def save(self, files: Iterable[File], contents: Iterable[Content] = (), model: int | None = None) -> None:
+        """Write files and the vectors of their contents, all or nothing; contents that are there stay as they are."""
+        with self._explained(), self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO content VALUES (?, ?, ?, ?, ?)",
+                [(c.digest, model, c.width, c.height, c.S.astype("<f2").tobytes()) for c in contents],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
+                [(f.path, f.size, f.changed_ns, f.digest, f.reason) for f in files],
+            )
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Take files out that are there no more; what was computed of their content stays."""
+        with self._explained(), self._db:
+            self._db.executemany("DELETE FROM file WHERE path = ?", [(path,) for path in paths])
+
+    def pictures(
+        self, model: int, paths: Sequence[str] | None = None
+    ) -> Iterator[tuple[list[str], Float16[np.ndarray, "b n e"]]]:
+        """Paths in order and their vectors, 256 at a time; of all pictures where ``paths`` is left out."""
+        with self._explained():
+            n, e = self._db.execute("SELECT vectors, dimension FROM model WHERE id = ?", (model,)).fetchone()
+            rows = self._db.execute(
+                "SELECT path, S FROM file JOIN content USING (digest) WHERE model = ? AND reason IS NULL ORDER BY path",
+                (model,),
+            )
+            wanted = None if paths is None else set(paths)
+            while some := rows.fetchmany(ROWS_AT_ONCE):
+                chosen = [row for row in some if wanted is None or row[0] in wanted]
+                if chosen:
+                    S = np.frombuffer(b"".join(row[1] for row in chosen), "<f2").reshape(len(chosen), n, e)
+                    yield [row[0] for row in chosen], S
+
+    def vectors(self, model: int, paths: Sequence[str]) -> Float16[np.ndarray, "b n e"]:
+        """Vectors of some pictures, in the order of ``paths``."""
+        with self._explained():
+            n, e = self._db.execute("SELECT vectors, dimension FROM model WHERE id = ?", (model,)).fetchone()
+            rows = self._db.execute(
+                "SELECT file.path, S FROM json_each(?) JOIN file ON file.path = value "
+                "JOIN content USING (digest) WHERE model = ?",
+                (json.dumps(list(paths)), model),
+            )
+            found = {path: np.frombuffer(S, "<f2").reshape(n, e) for path, S in rows}
+        return np.stack([found[path] for path in paths])
+
+    def sidecars(self) -> dict[str, Sidecar]:
+        """XMP files that zerotag wrote, by path of the picture."""
+        with self._explained():
+            rows = self._db.execute("SELECT path, original, written, added FROM sidecar ORDER BY path")
+            return {
+                path: Sidecar(path, original, written, json.loads(added)) for path, original, written, added in rows
+            }
+
+    def note_sidecar(self, sidecar: Sidecar) -> None:
+        """Keep what is needed to take an XMP file's tags back."""
+        row = (sidecar.path, sidecar.original, sidecar.written, json.dumps(sidecar.added))
+        with self._explained(), self._db:
+            self._db.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
+
+    def forget_sidecar(self, path: str) -> None:
+        """The XMP file of a picture holds nothing of zerotag any more."""
+        with self._explained(), self._db:
+            self._db.execute("DELETE FROM sidecar WHERE path = ?", (path,))
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Width and height of each picture as it is shown, by path."""
+        with self._explained():
+            rows = self._db.execute("SELECT DISTINCT path, width, height FROM file JOIN content USING (digest)")
+            return {path: (width, height) for path, width, height in rows}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite complains of into a sentence that names the file."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise ZerotagError(
+                f"the catalogue {self.path} cannot be used ({error}); name a place where you may write, with "
+                "--catalogue, and see that the disk is not full"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
+
+
+def catalogue_of(where: Path) -> Path:
+    """The catalogue's file: ``where`` itself, or beside it where that is the folder."""
+    place = where.resolve()
+    return place.with_name(place.name + SUFFIX) if place.is_dir() else place

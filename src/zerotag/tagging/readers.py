@@ -1,0 +1,135 @@
+"""Files read in worker processes: a decoder that hangs, dies or takes too much memory costs its own picture alone.
+
+Workers import neither torch nor NumPy, so they start in half a second and stay small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+from PIL import Image
+
+from zerotag.images import BadPictureError, open_picture, squared, upright_size
+
+SECONDS_A_FILE = 10.0
+WORKER_BYTES = 512 * 2**20
+AHEAD = 64
+DIGEST_BYTES = 16
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a file was not read."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as the backbone takes it, and its width and height as it is shown.
+
+    Attributes:
+        pixels: of a square, row by row, three bytes each.
+        width: of the picture, in pixels.
+        height: likewise.
+    """
+
+    pixels: bytes
+    width: int
+    height: int
+
+
+def digest_of(path: Path) -> bytes:
+    """What tells a file's content apart: its BLAKE2b of 16 bytes.
+
+    Raises:
+        OSError: the file cannot be read, or is a pipe, a device or the like.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "no regular file")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+
+
+def decoded(path: Path, side_px: int, resampling: Image.Resampling) -> Decoded:
+    """The picture in a file, brought to a square.
+
+    Raises:
+        BadPictureError: it cannot be decoded.
+    """
+    picture = squared(open_picture(path, side_px=side_px), side_px, resampling)
+    return Decoded(picture.tobytes(), *upright_size(path))
+
+
+class Readers:
+    """Worker processes, one a core; use as a context manager.
+
+    Args:
+        seconds: how long a file may take; then its worker is killed and another one started.
+        num_workers: one a core when left out.
+    """
+
+    def __init__(self, *, seconds: float = SECONDS_A_FILE, num_workers: int | None = None) -> None:
+        self.seconds = seconds
+        self._pool = ProcessPool(num_workers or os.cpu_count() or 1, initializer=_bounded, context=get_context("spawn"))
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close() if error is None else self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def each(self, read: Callable[[Path], Result], paths: Iterable[Path]) -> Iterator[tuple[Path, Result | Refusal]]:
+        """What ``read`` makes of each file, in order, up to 64 files ahead of the one in use.
+
+        Args:
+            read: a function that other processes can import, or a partial of one.
+            paths: the files.
+        """
+        ahead: deque[tuple[Path, Future[Any]]] = deque()
+        for path in paths:
+            ahead.append((path, self._pool.schedule(read, args=[path], timeout=self.seconds)))
+            if len(ahead) > AHEAD:
+                yield self._outcome(*ahead.popleft())
+        while ahead:
+            yield self._outcome(*ahead.popleft())
+
+    def _outcome(self, path: Path, reading: Future[Result]) -> tuple[Path, Result | Refusal]:
+        try:
+            return path, reading.result()
+        except BadPictureError as error:
+            return path, Refusal(error.reason)
+        except TookTooLong:
+            return path, Refusal(f"reading it took more than {self.seconds:g} seconds")
+        except ProcessExpired as error:
+            return path, Refusal(f"the process that decoded it died (exit code {error.exitcode})")
+        except OSError as error:
+            return path, Refusal(error.strerror or str(error))
+        except MemoryError:
+            return path, Refusal("it needs too much memory to be decoded")
+
+
+def _bounded() -> None:
+    """Keep a decoder's memory within bounds where the system can."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))

@@ -1,0 +1,230 @@
+"""Words that people tag with: names, other names for the same, what stands above them, and from where they count.
+
+A label file is a text with a label a line, or YAML::
+
+    sets: [photographer]            # words that come along
+    labels:
+      - dog
+      - {name: kitten, aliases: [young cat], parent: cat, threshold: 0.6}
+    exclude: [text]                 # never given, whatever list they come from
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from jaxtyping import Float
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from torch import Tensor
+
+from zerotag.errors import UnknownNameError, ZerotagError, first_few
+from zerotag.labels import read_label_file
+
+IMAGENET = "imagenet"
+YAML_SUFFIXES = (".yaml", ".yml")
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Lookup = Callable[..., Any]
+
+
+class Word(BaseModel):
+    """A label.
+
+    Attributes:
+        name: under which it is given.
+        aliases: other words for the same; the best of all scores counts.
+        parent: what it is a kind of.
+        threshold: the confidence from which on it is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    aliases: tuple[Name, ...] = ()
+    parent: Name | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+def _as_word(entry: Any) -> Any:
+    return {"name": entry} if isinstance(entry, str) else entry
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    sets: tuple[Name, ...] = ()
+    labels: tuple[Annotated[Word, BeforeValidator(_as_word)], ...] = ()
+    exclude: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True)
+class WordList:
+    """Labels to tag with.
+
+    Raises:
+        ZerotagError: there are none, a name or alias comes twice, or a label stands above itself.
+    """
+
+    words: tuple[Word, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise ZerotagError("there are no labels; give at least one")
+        texts = [text for word in self.words for text in (word.name, *word.aliases)]
+        if twice := [text for text, count in Counter(texts).items() if count > 1]:
+            raise ZerotagError(f"labels or aliases that come more than once: {first_few(twice)}")
+        for word in self.words:
+            if word.name in self.above(word.name):
+                raise ZerotagError(f"the label '{word.name}' stands above itself; mend its parents")
+
+    @cached_property
+    def by_name(self) -> dict[str, Word]:
+        """Words by their names."""
+        return {word.name: word for word in self.words}
+
+    def above(self, name: str) -> list[str]:
+        """What stands above a label: its parent, the parent's parent and so on."""
+        found: list[str] = []
+        while (word := self.by_name.get(name)) is not None and word.parent is not None and word.parent not in found:
+            found.append(word.parent)
+            name = word.parent
+        return found
+
+    def to_plain(self) -> list[dict[str, Any]]:
+        """The same as plain data, for JSON."""
+        return [word.model_dump(exclude_defaults=True) for word in self.words]
+
+    @classmethod
+    def of_plain(cls, plain: Iterable[dict[str, Any]]) -> WordList:
+        """The list from what :meth:`to_plain` gave."""
+        return cls(tuple(Word.model_validate(word) for word in plain))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Labels that have vectors, ready to be scored.
+
+    Attributes:
+        words: the labels.
+        W: vectors of their names and aliases, label by label.
+        starts: the row of W where each label begins.
+        missing: labels left out for want of a vector.
+    """
+
+    words: WordList
+    W: Float[Tensor, "t d"]
+    starts: np.ndarray
+    missing: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return tuple(word.name for word in self.words.words)
+
+    def of_labels(self, scores: Float[np.ndarray, "b t"]) -> Float[np.ndarray, "b c"]:
+        """Scores of labels from those of names and aliases: the best of each."""
+        return scores if len(self.starts) == scores.shape[1] else np.maximum.reduceat(scores, self.starts, axis=1)
+
+
+def vocabulary_of(words: WordList, vectorise: Lookup, *, allow_missing: bool) -> Vocabulary:
+    """The labels with their vectors.
+
+    Raises:
+        ZerotagError: neither a label's name nor an alias has a vector, and ``allow_missing`` is not set; or none has.
+    """
+    texts = [text for word in words.words for text in (word.name, *word.aliases)]
+    has_aliases = len(texts) > len(words.words)
+    W, report = vectorise(texts, allow_missing=allow_missing or has_aliases)
+    known = set(report.labels)
+    number = [sum(text in known for text in (word.name, *word.aliases)) for word in words.words]
+    missing = tuple(word.name for word, vectors in zip(words.words, number, strict=True) if not vectors)
+    if missing and not allow_missing:
+        vectorise(missing)  # raises, and says where the vectors were looked for
+    kept = [count for count in number if count]
+    chosen = WordList(tuple(word for word, count in zip(words.words, number, strict=True) if count))
+    return Vocabulary(chosen, W, np.cumsum([0, *kept[:-1]]), missing)
+
+
+def named_sets() -> list[str]:
+    """Lists of words that come along."""
+    folder = resources.files("zerotag") / "tagging" / "word_lists"
+    return sorted([IMAGENET, *(file.name.removesuffix(".yaml") for file in folder.iterdir() if ".yaml" in file.name)])
+
+
+def named_set(name: str) -> WordList:
+    """A list of words that comes along.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    if name not in named_sets():
+        raise UnknownNameError("list of words", name, named_sets())
+    if name == IMAGENET:
+        return WordList(tuple(imagenet_words()))
+    file = resources.files("zerotag") / "tagging" / "word_lists" / f"{name}.yaml"
+    return _parsed(file.read_text(encoding="utf-8"), name)
+
+
+def imagenet_words() -> list[Word]:
+    """The thousand classes of ImageNet, in their order; the first name that is free is the label, others aliases."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    taken: set[str] = set()
+    words = []
+    for index in range(info.num_classes()):
+        names = [name.strip() for name in info.index_to_description(index).split(",")]
+        free = [name for name in dict.fromkeys(names) if name not in taken] or [f"{names[0]} ({index})"]
+        taken |= set(free)
+        words.append(Word(name=free[0], aliases=tuple(free[1:])))
+    return words
+
+
+def read_words(source: str | Path) -> WordList:
+    """Labels of a file, or of a list that comes along.
+
+    Args:
+        source: a text file with a label a line, a YAML file, or a name such as "photographer".
+
+    Raises:
+        ZerotagError: there is no such file or list, or it does not hold; the message says where.
+    """
+    path = Path(source)
+    if not path.is_file() and str(source) in named_sets():
+        return named_set(str(source))
+    if path.suffix not in YAML_SUFFIXES:
+        return WordList(tuple(Word(name=name) for name in read_label_file(path)))
+    try:
+        return _parsed(path.read_text(encoding="utf-8-sig"), str(path))
+    except OSError as error:
+        raise ZerotagError(f"the label file {path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ZerotagError(f"the label file {path} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def _parsed(text: str, where: str) -> WordList:
+    try:
+        tree = yaml.safe_load(text)
+        file = _File.model_validate({"labels": tree} if isinstance(tree, list) else tree)
+    except yaml.YAMLError as error:
+        raise ZerotagError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"'{'.'.join(map(str, f['loc']))}': {f['msg']}" for f in error.errors()[:5])
+        raise ZerotagError(f"the label file {where} does not hold: {faults}") from error
+    words = [*file.labels, *(word for name in file.sets for word in named_set(name).words)]
+    own = {text for word in file.labels for text in (word.name, *word.aliases)}
+    kept = [word for word in words if word in file.labels or not own & {word.name, *word.aliases}]
+    return WordList(tuple(word for word in kept if word.name not in file.exclude))
+
+
+def labels_and_above(names: Sequence[str], words: WordList) -> list[str]:
+    """Labels, and what stands above each of them, every one once."""
+    return list(dict.fromkeys(label for name in names for label in (name, *words.above(name))))
