@@ -16,7 +16,7 @@ demo: $(BIN)/.demo-ready
 	    $(ZEROTAG) eval $(RUNS)/$$recipe --setting zsl,gzsl || exit 1; \
 	done
 	mkdir -p demo/pictures && cp "$$($(ZEROTAG) data build pocket-scenes)"/images/test/0000*.png demo/pictures
-	$(ZEROTAG) tag $(RUNS)/gbe-fast demo/pictures --labels examples/words.txt --top-k 5 --heatmaps demo/heatmaps
+	$(ZEROTAG) tag $(RUNS)/gbe-fast demo/pictures --labels pocket --top-k 5 --heatmaps demo/heatmaps
 	$(ZEROTAG) report $(RECIPES:%=$(RUNS)/%) --out demo/report.html
 	@echo 'Open this in a browser: $(abspath demo/report.html)'
 

@@ -89,6 +89,18 @@ def toy_settings(squares: Path, colour_vectors: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def toy_run(toy_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of GBE on the squares, with confidences."""
+    from zerotag.tagging.calibrate import calibrate
+    from zerotag.training.loop import train
+    from zerotag.training.settings import Settings
+
+    run = train(Settings.model_validate(toy_settings), tmp_path_factory.mktemp("toy") / "run")
+    calibrate(run.folder, toy_settings["data"])
+    return run.folder
+
+
+@pytest.fixture(scope="session")
 def fakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A fake set in each layout, by its name."""
     from zerotag.datasets import fake_nus_wide

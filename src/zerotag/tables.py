@@ -20,7 +20,10 @@ from zerotag.tagging.library import Summary
 from zerotag.tagging.search import Match
 from zerotag.tagging.sidecars import SidecarSummary
 from zerotag.tagging.tagger import Tag
+from zerotag.tagging.word_check import WordCheck
 
+WORDS_SHOWN = 12
+WORDS_SHOWN = 12
 Q_EXPLAINED = (
     "Q = K·P/R is the mean number of right labels of a picture: it belongs to the pictures and labels alone, so it is "
     "the same for every K and every method. Where it changes, the figures were not counted on the same pictures."
@@ -187,6 +190,24 @@ def trust(found: Mapping[str, Trust]) -> Table:
         reached = "–" if math.isnan(one.precision) else f"{one.precision:.3f}"
         error = f"{one.expected_calibration_error:.4f}"
         table.add_row(names[kind], f"{one.num_labels}", error, f"{100 * one.chosen:.3f} %", reached)
+    return table
+
+
+def word_check(found: WordCheck) -> Table:
+    """What is odd about a list of words, a line a kind."""
+    table = Table(title=f"{found.num_labels} labels, {found.num_aliases} aliases")
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    table.add_column("which")
+    kinds = {
+        "without a vector": found.without_vector,
+        "known in pieces only": found.in_pieces,
+        "near-synonyms": [f"{first} = {second} ({cosine:.2f})" for first, second, cosine in found.synonyms],
+        "too broad": found.broad,
+    }
+    for kind, entries in kinds.items():
+        more = f" … and {len(entries) - WORDS_SHOWN} more" if len(entries) > WORDS_SHOWN else ""
+        table.add_row(kind, f"{len(entries)}", escape(", ".join(entries[:WORDS_SHOWN]) + more))
     return table
 
 

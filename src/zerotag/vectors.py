@@ -179,6 +179,26 @@ def _encode(folder: Path, labels: list[str]) -> dict[str, LabelVector]:
     return {label: LabelVector(vector) for label, vector in zip(labels, vectors, strict=True)}
 
 
+def pieces_of(labels: Sequence[str]) -> dict[str, int]:
+    """Into how many pieces MiniLM takes the longest word of each label apart: one for a word that it knows as such.
+
+    Raises:
+        MissingPackageError: a package is not installed.
+    """
+    folder = _minilm_folder()
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError:
+        raise MissingPackageError("tokenizers", "text", PURPOSE) from None
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    words = {label: label.replace("_", " ").replace("-", " ").split() or [label] for label in labels}
+    return {
+        label: max(len(tokenizer.encode(word, add_special_tokens=False).tokens) for word in parts)
+        for label, parts in words.items()
+    }
+
+
 def _kept(source: _Source, labels: list[str]) -> dict[str, LabelVector]:
     """Vectors from the table in the cache, which those not yet there are computed for and added to.
 

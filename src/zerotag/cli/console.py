@@ -16,7 +16,9 @@ from zerotag.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+labels_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
+app.add_typer(labels_app, name="labels")
 notes = Console(stderr=True)
 
 Protocol = Annotated[str, typer.Option(help="paper, lesa, biam, biam-open-images or sdl: whose rules are judged by.")]
@@ -38,6 +40,19 @@ def data() -> None:
     (separated by ;) and split. Without splits one picture in five is taken for testing. **labels.txt**, if it is
     there, lists the labels that may come, one a line. Give the folder's path wherever a command asks for DATA, and as
     data in the settings.
+    """
+
+
+@labels_app.callback()
+def labels() -> None:
+    """Lists of words to tag with.
+
+    A list is a text file with a label a line, or YAML:
+
+    `labels: [dog, {name: kitten, aliases: [young cat], parent: cat, threshold: 0.6}]`
+
+    Beside **labels** there may be **groups** (labels by their common parent), **sets** (lists that come along) and
+    **exclude** (labels never to be given).
     """
 
 

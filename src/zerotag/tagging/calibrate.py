@@ -24,6 +24,7 @@ from zerotag.training.prepare import inputs_for, map_source
 from zerotag.training.run import load_run
 
 FEWEST_UNTRAINED = 4
+FEWEST_TRAINED, FEWEST_PICTURES = 2, 10
 STRENGTH = 1.0
 STRENGTH_OF_OWN = 0.3
 REFERENCE = 256
@@ -137,10 +138,11 @@ def _examples(
         names,
         np.array([name in trained for name in names], bool),
     )
-    if examples.is_trained.sum() < FEWEST_UNTRAINED or len(rows) < 20:
+    if examples.is_trained.sum() < FEWEST_TRAINED or len(rows) < FEWEST_PICTURES:
         raise ZerotagError(
             f"{dataset.root} has {len(rows)} pictures and {int(examples.is_trained.sum())} of the labels that "
-            f"{run_folder} was trained on; at least 20 and {FEWEST_UNTRAINED} are needed"
+            f"{run_folder} was trained on and that two pictures have; at least {FEWEST_PICTURES} and "
+            f"{FEWEST_TRAINED} are needed"
         )
     return examples, S
 

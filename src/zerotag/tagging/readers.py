@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -28,6 +29,7 @@ SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
 AHEAD = 64
 DIGEST_BYTES = 16
+DIED = "the process that decoded it died"
 
 Result = TypeVar("Result")
 
@@ -85,8 +87,8 @@ class Readers:
     """
 
     def __init__(self, *, seconds: float = SECONDS_A_FILE, num_workers: int | None = None) -> None:
-        self.seconds = seconds
-        self._pool = ProcessPool(num_workers or os.cpu_count() or 1, initializer=_bounded, context=get_context("spawn"))
+        self.seconds, self.num_workers = seconds, num_workers or os.cpu_count() or 1
+        self._pool = self._new_pool()
 
     def __enter__(self) -> Readers:
         return self
@@ -104,27 +106,65 @@ class Readers:
             read: a function that other processes can import, or a partial of one.
             paths: the files.
         """
-        ahead: deque[tuple[Path, Future[Any]]] = deque()
+        ahead: deque[tuple[Path, ProcessPool, Future[Any]]] = deque()
         for path in paths:
-            ahead.append((path, self._pool.schedule(read, args=[path], timeout=self.seconds)))
+            ahead.append(self._scheduled(read, path))
             if len(ahead) > AHEAD:
-                yield self._outcome(*ahead.popleft())
+                yield self._next(read, ahead)
         while ahead:
-            yield self._outcome(*ahead.popleft())
+            yield self._next(read, ahead)
 
-    def _outcome(self, path: Path, reading: Future[Result]) -> tuple[Path, Result | Refusal]:
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(self.num_workers, initializer=_bounded, context=get_context("spawn"))
+
+    def _scheduled(self, read: Callable[[Path], Any], path: Path) -> tuple[Path, ProcessPool, Future[Any]]:
         try:
-            return path, reading.result()
+            return path, self._pool, self._pool.schedule(read, args=[path], timeout=self.seconds)
+        except RuntimeError:  # the pool broke since
+            self._replace(self._pool)
+            return path, self._pool, self._pool.schedule(read, args=[path], timeout=self.seconds)
+
+    def _next(
+        self, read: Callable[[Path], Result], ahead: deque[tuple[Path, ProcessPool, Future[Any]]]
+    ) -> tuple[Path, Result | Refusal]:
+        """The outcome of the first file; where the pool broke, it is tried once more, by itself, in a new one."""
+        path, pool, reading = ahead.popleft()
+        try:
+            return path, self._outcome(reading)
+        except BrokenProcessPool:
+            self._replace(pool)
+        _, pool, again = self._scheduled(read, path)
+        try:
+            outcome: Result | Refusal = self._outcome(again)
+        except BrokenProcessPool:
+            self._replace(pool)
+            outcome = Refusal(DIED)
+        rest = [path for path, _, _ in ahead]
+        ahead.clear()
+        ahead.extend(self._scheduled(read, path) for path in rest)
+        return path, outcome
+
+    def _replace(self, broken: ProcessPool) -> None:
+        """A new pool in place of one that broke when a worker died before it had said what it was at."""
+        if self._pool is broken:
+            broken.stop()  # type: ignore[no-untyped-call]
+            self._pool = self._new_pool()
+
+    def _outcome(self, reading: Future[Result]) -> Result | Refusal:
+        try:
+            return reading.result()
         except BadPictureError as error:
-            return path, Refusal(error.reason)
+            return Refusal(error.reason)
         except TookTooLong:
-            return path, Refusal(f"reading it took more than {self.seconds:g} seconds")
+            return Refusal(f"reading it took more than {self.seconds:g} seconds")
         except ProcessExpired as error:
-            return path, Refusal(f"the process that decoded it died (exit code {error.exitcode})")
+            return Refusal(f"{DIED} (exit code {error.exitcode})")
+        except BrokenProcessPool:
+            raise
         except OSError as error:
-            return path, Refusal(error.strerror or str(error))
+            return Refusal(error.strerror or str(error))
         except MemoryError:
-            return path, Refusal("it needs too much memory to be decoded")
+            return Refusal("it needs too much memory to be decoded")
 
 
 def _bounded() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ BATCH_SIZE = 32
 Picture = Path | str | Image.Image
 
 
+@runtime_checkable
 class Vectorise(Protocol):
     """Vectors of words as the model's labels have them."""
 

@@ -6,6 +6,8 @@ A label file is a text with a label a line, or YAML::
     labels:
       - dog
       - {name: kitten, aliases: [young cat], parent: cat, threshold: 0.6}
+    groups:
+      fruit: [apple, pear]          # labels with a common parent
     exclude: [text]                 # never given, whatever list they come from
 """
 
@@ -57,11 +59,15 @@ def _as_word(entry: Any) -> Any:
     return {"name": entry} if isinstance(entry, str) else entry
 
 
+Entry = Annotated[Word, BeforeValidator(_as_word)]
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sets: tuple[Name, ...] = ()
-    labels: tuple[Annotated[Word, BeforeValidator(_as_word)], ...] = ()
+    labels: tuple[Entry, ...] = ()
+    groups: dict[Name, tuple[Entry, ...]] = {}
     exclude: tuple[Name, ...] = ()
 
 
@@ -155,8 +161,7 @@ def vocabulary_of(words: WordList, vectorise: Lookup, *, allow_missing: bool) ->
 
 def named_sets() -> list[str]:
     """Lists of words that come along."""
-    folder = resources.files("zerotag") / "tagging" / "word_lists"
-    return sorted([IMAGENET, *(file.name.removesuffix(".yaml") for file in folder.iterdir() if ".yaml" in file.name)])
+    return sorted([IMAGENET, *_files()])
 
 
 def named_set(name: str) -> WordList:
@@ -169,8 +174,12 @@ def named_set(name: str) -> WordList:
         raise UnknownNameError("list of words", name, named_sets())
     if name == IMAGENET:
         return WordList(tuple(imagenet_words()))
-    file = resources.files("zerotag") / "tagging" / "word_lists" / f"{name}.yaml"
-    return _parsed(file.read_text(encoding="utf-8"), name)
+    return read_words(_files()[name])
+
+
+def _files() -> dict[str, Path]:
+    folder = Path(str(resources.files("zerotag"))) / "tagging" / "word_lists"
+    return {file.stem: file for file in folder.iterdir()}
 
 
 def imagenet_words() -> list[Word]:
@@ -219,10 +228,16 @@ def _parsed(text: str, where: str) -> WordList:
     except ValidationError as error:
         faults = "; ".join(f"'{'.'.join(map(str, f['loc']))}': {f['msg']}" for f in error.errors()[:5])
         raise ZerotagError(f"the label file {where} does not hold: {faults}") from error
-    words = [*file.labels, *(word for name in file.sets for word in named_set(name).words)]
-    own = {text for word in file.labels for text in (word.name, *word.aliases)}
-    kept = [word for word in words if word in file.labels or not own & {word.name, *word.aliases}]
-    return WordList(tuple(word for word in kept if word.name not in file.exclude))
+    grouped = (
+        word if word.parent else word.model_copy(update={"parent": group})
+        for group, words in file.groups.items()
+        for word in words
+    )
+    own = [*file.labels, *grouped]
+    taken = {text for word in own for text in (word.name, *word.aliases)}
+    from_sets = (word for name in file.sets for word in named_set(name).words)
+    words = [*own, *(word for word in from_sets if not taken & {word.name, *word.aliases})]
+    return WordList(tuple(word for word in words if word.name not in file.exclude))
 
 
 def labels_and_above(names: Sequence[str], words: WordList) -> list[str]:

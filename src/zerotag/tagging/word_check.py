@@ -1,0 +1,95 @@
+"""What is odd about a list of words, before anything is tagged with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zerotag.tagging.words import WordList
+from zerotag.vectors import MINILM, label_vectors, pieces_of
+
+SYNONYMS_FROM = 0.85
+BROAD_FROM = 0.75
+MOST_PIECES = 3
+BROAD = (
+    "thing",
+    "object",
+    "photograph",
+    "picture",
+    "image",
+    "scene",
+    "item",
+    "stuff",
+    "something",
+    "view",
+    "miscellaneous",
+)
+NEIGHBOURS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class WordCheck:
+    """What was found.
+
+    Attributes:
+        num_labels: how many labels.
+        num_aliases: and other names.
+        without_vector: labels that the source of vectors does not know.
+        in_pieces: words that the text encoder knows only as several pieces, so that it may not know what they mean.
+        synonyms: pairs of labels that hardly differ in meaning, with their cosine; pictures will have both or none.
+        broad: labels that say little about a picture.
+    """
+
+    num_labels: int
+    num_aliases: int
+    without_vector: list[str] = field(default_factory=list)
+    in_pieces: list[str] = field(default_factory=list)
+    synonyms: list[tuple[str, str, float]] = field(default_factory=list)
+    broad: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return vars(self)
+
+
+def check_words(words: WordList, source: str = MINILM) -> WordCheck:
+    """Look at labels as the source of their vectors sees them.
+
+    Memory: a block of 1,024 labels by all.
+
+    Raises:
+        ZerotagError: none of the labels has a vector, or the source cannot be read.
+    """
+    names = [word.name for word in words.words]
+    aliases = sum(len(word.aliases) for word in words.words)
+    W, report = label_vectors(names, source, allow_missing=True)
+    vectors, known = W.numpy(), list(report.labels)
+    pieces = [name for name, number in pieces_of(known).items() if number > MOST_PIECES] if source == MINILM else []
+    return WordCheck(
+        len(names),
+        aliases,
+        list(report.missing),
+        sorted({*pieces, *report.partial}),
+        _synonyms(known, vectors),
+        _broad(known, vectors, source),
+    )
+
+
+def _synonyms(names: Sequence[str], vectors: np.ndarray) -> list[tuple[str, str, float]]:
+    found = []
+    for start in range(0, len(names), NEIGHBOURS_AT_ONCE):
+        block = vectors[start : start + NEIGHBOURS_AT_ONCE] @ vectors.T
+        first, second = (block >= SYNONYMS_FROM).nonzero()
+        for i, j in zip((first + start).tolist(), second.tolist(), strict=True):
+            if i < j:
+                found.append((names[i], names[j], round(float(block[i - start, j]), 3)))
+    return sorted(found, key=lambda pair: -pair[2])
+
+
+def _broad(names: Sequence[str], vectors: np.ndarray, source: str) -> list[str]:
+    generic, _ = label_vectors(BROAD, source, allow_missing=True)
+    near = (vectors @ generic.numpy().T).max(1)
+    return [name for name, cosine in zip(names, near, strict=True) if cosine >= BROAD_FROM]

@@ -1,0 +1,15 @@
+"""A reader that hangs or dies, in a module that imports nothing large: workers have little memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def read(path: Path) -> bytes:
+    if "hang" in path.name:
+        time.sleep(600)
+    if "die" in path.name:
+        os._exit(11)
+    return path.name.encode()
