@@ -80,17 +80,18 @@ def test_a_folder_is_tagged_and_bad_pictures_are_named(shell: Shell, runs: Path,
     before = {path: path.read_bytes() for path in album.rglob("*.*")}
     code, out, err = shell("tag", runs / "gbe", album, "--labels", tmp_path / "words.txt", "--top-k", 2)
     assert code == 0 and "a.png" in out and "trip/b.png" in out
-    assert "skipped bad.jpg: its content is none of" in err
+    assert "skipped 'bad.jpg': its content is none of" in err
+    assert "3 pictures: 3 read, 1 computed, 1 failed" in out  # two of them are the same picture
     assert {path: path.read_bytes() for path in album.rglob("*.*")} == before
 
 
 def test_tags_as_json_are_those_of_the_library(shell: Shell, runs: Path, album: Path) -> None:
     _, out, _ = shell("tag", runs / "gbe", album, "--json", "--top-k", 3)
-    found = json.loads(out)
+    *pictures, bad, summary = map(json.loads, out.splitlines())
     tags = Tagger.load(runs / "gbe").tag([album / "a.png"], top_k=3)[0]
-    assert [row["path"] for row in found["pictures"]] == ["a.png", "trip/b.png"]
-    assert found["pictures"][0]["tags"] == [vars(tag) | {"score": pytest.approx(tag.score, rel=1e-4)} for tag in tags]
-    assert [row["path"] for row in found["skipped"]] == ["bad.jpg"]
+    assert [row["path"] for row in pictures] == ["a.png", "trip/b.png"]
+    assert pictures[0]["tags"] == [vars(tag) | {"score": pytest.approx(tag.score, abs=0.01)} for tag in tags]
+    assert bad["path"] == "bad.jpg" and summary["summary"]["num_computed"] == 1
 
 
 def test_heat_maps_are_written_beside_nothing_of_the_users(
@@ -158,12 +159,19 @@ def test_the_doctor_tells_what_is_there(shell: Shell, monkeypatch: pytest.Monkey
     assert code == 0 and "pip install 'zerotag[pocket]'" in out
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["data", "build"], *([c] for c in (
-    "features", "train", "eval", "tag", "report", "models", "doctor"))], ids=" ".join)  # fmt: skip
+GROUPS = [[], ["data"], ["labels"]]
+COMMANDS = [*GROUPS, ["data", "build"], ["labels", "check"]] + [
+    [name]
+    for name in ("features", "train", "eval", "tag", "calibrate", "search", "export", "untag")
+    + ("report", "models", "doctor")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_teaches(command: list[str], shell: Shell) -> None:
     code, out, _ = shell(*command, "--help")
     assert code == 0 and "Usage" in out
-    if command and command not in (["data"], ["models"], ["doctor"]):
+    if command and command not in (["data"], ["labels"], ["models"], ["doctor"]):
         assert "Example: zerotag" in " ".join(re.sub(r"[`│]", "", out).split())
 
 
@@ -188,6 +196,10 @@ MISTAKES = {
     "no such setting of evaluation": (["eval", "{runs}/gbe", "--setting", "zls"], "did you mean: zsl"),
     "no pictures": (["tag", "{runs}/gbe", "{tmp}"], "holds no pictures"),
     "no such folder": (["tag", "{runs}/gbe", "{tmp}/none"], "there is no folder"),
+    "no calibration": (["tag", "{runs}/gbe", "{data}", "--min-confidence", "0.5"], "zerotag calibrate RUN DATA"),
+    "no catalogue": (["search", "{tmp}/none", "red"], "there is no catalogue"),
+    "no such export": (["export", "{tmp}/none", "{tmp}/out"], "there is no catalogue"),
+    "no such list of words": (["labels", "list", "photographr"], "cannot be read"),
     "an empty label file": (["tag", "{runs}/gbe", "{data}", "--labels", "{tmp}/empty.txt"], "holds no labels"),
     "a label twice": (["tag", "{runs}/gbe", "{data}", "--labels", "{tmp}/twice.txt"], "and again on 2"),
     "no heat maps": (["tag", "{runs}/fast0tag", "{data}", "--heatmaps", "{tmp}/maps"], "has no heat maps"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
@@ -29,6 +30,7 @@ STRENGTH = 1.0
 STRENGTH_OF_OWN = 0.3
 REFERENCE = 256
 WISHED_PRECISION = 0.8
+NONE = torch.zeros(0, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,14 @@ def calibrate(
     """
     tagger = Tagger.load(run_folder)
     examples, S = _examples(run_folder, data, tagger, progress)
+    calibration = fit(examples, np.ones(len(examples.names), bool), S[:REFERENCE])
+    with load_run(run_folder).weights.open("rb") as weights:
+        calibration.save(run_folder, hashlib.file_digest(weights, "sha256").hexdigest())
+    return calibration, measured(examples)
+
+
+def measured(examples: Examples) -> dict[str, Trust]:
+    """How far confidences hold for "trained" labels and, where there are some, "untrained" ones, by cross-fitting."""
     draw = np.random.default_rng(0)
     half = draw.permutation(len(examples.scores)) % 2 == 0
     untrained = np.flatnonzero(~examples.is_trained)
@@ -97,7 +107,7 @@ def calibrate(
         fitted_to, judged_on = examples.pictures(side), examples.pictures(~side)
         spread = Spread(len(examples.names)).add(judged_on.scores)
         for fold in (0, 1):
-            own = _fit(fitted_to, examples.is_trained | (fold_of != fold), S[:0])
+            own = fit(fitted_to, examples.is_trained | (fold_of != fold))
             confidences = own.confidences(judged_on.scores, examples.names, spread)
             for kind, columns in (
                 ("trained", examples.is_trained & (fold == 0)),
@@ -106,12 +116,7 @@ def calibrate(
                 if columns.any():
                     chosen = judged_on.known & columns
                     judged[kind].append((confidences[chosen], judged_on.positives[chosen]))
-    trust = {kind: _trust(parts, examples.is_trained, kind) for kind, parts in judged.items()}
-
-    calibration = _fit(examples, np.ones(len(examples.names), bool), S[:REFERENCE])
-    with load_run(run_folder).weights.open("rb") as weights:
-        calibration.save(run_folder, hashlib.file_digest(weights, "sha256").hexdigest())
-    return calibration, trust
+    return {kind: _trust(parts, examples.is_trained, kind) for kind, parts in judged.items()}
 
 
 def _examples(
@@ -147,7 +152,7 @@ def _examples(
     return examples, S
 
 
-def _fit(examples: Examples, labels: Bool[np.ndarray, " c"], reference: Float[Tensor, "r n e"]) -> Calibration:
+def fit(examples: Examples, labels: Bool[np.ndarray, " c"], reference: Float[Tensor, "r n e"] = NONE) -> Calibration:
     """A calibration from some of the labels."""
     positives, known = examples.positives & examples.known, examples.known
     trained, untrained = labels & examples.is_trained, labels & ~examples.is_trained

@@ -1,8 +1,9 @@
 """Pictures found by words that nobody set up: from the semantic vectors of the catalogue alone.
 
 A word's scores are taken against their spread over the folder, so that words are on one scale; several words are added,
-unwanted ones taken away where they stick out. Models whose score is the best inner product are searched in bytes first,
-one a number, and the best candidates are scored exactly; all others are scored exactly throughout.
+unwanted ones taken away where they stick out. A picture resembles another as far as the best cosines of their vectors
+go, on the mean. Models whose score is the best inner product are searched in bytes first, one a number, and the best
+candidates are scored exactly; all others are scored exactly throughout.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from zerotag.training.network import scores_of
 
 CANDIDATES_FOR_ONE, FEWEST_CANDIDATES = 4, 200
 LARGEST = 127
+PICTURES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,11 @@ class Index:
         paths: list[str] = []
         blocks: list[Tensor] = []
         scales: list[Tensor] = []
+        norms: list[Tensor] = []
         for names, S in catalogue.pictures(self.model):
             paths += names
             block = torch.from_numpy(S.astype(np.float16))
+            norms.append(block.float().norm(dim=-1).clamp_min(1e-6))
             if self.is_coarse:
                 block, scale = _in_bytes(block.float())
                 scales.append(scale)
@@ -94,6 +99,7 @@ class Index:
         self.paths = np.array(paths)
         self.S = torch.cat(blocks)
         self.scales = torch.cat(scales) if scales else None
+        self.norms = torch.cat(norms)
 
     def search(self, query: Query, *, top: int = 50) -> list[Match]:
         """The pictures that match best, best first.
@@ -102,40 +108,43 @@ class Index:
             BadPictureError: a picture to resemble cannot be decoded.
             ZerotagError: a word has no vector.
         """
-        W, weights = self._wanted(query)
-        scores = self._scores(W)
-        mean, deviation = scores.mean(0), scores.std(0) + 1e-9
-        match = _matched(scores, mean, deviation, weights)
+        words = list(dict.fromkeys((*query.words, *query.unwanted)))
+        W = self.tagger.vocabulary(words).W if words else None
+        like = F.normalize(self.tagger.embed(query.like), dim=-1) if query.like else None
+        weights = np.array([1.0 if word in query.words else -1.0 for word in words] + [1.0] * len(query.like))
+        scores = self._scores(W, like)
+        spread = scores.mean(0), scores.std(0) + 1e-9
+        match = _matched(scores, *spread, weights)
         number = min(len(match), max(FEWEST_CANDIDATES, CANDIDATES_FOR_ONE * top) if self.is_coarse else top)
         best = np.argpartition(-match, number - 1)[:number]
         if self.is_coarse:
-            match[best] = _matched(self._exact(best, W), mean, deviation, weights)
+            found = self.catalogue.vectors(self.model, self.paths[best].tolist())
+            match[best] = _matched(self._exact(torch.from_numpy(found.astype(np.float32)), W, like), *spread, weights)
         order = best[np.lexsort((self.paths[best], -match[best]))][:top]
         return [Match(str(self.paths[i]), float(match[i])) for i in order]
 
-    def _wanted(self, query: Query) -> tuple[Float[Tensor, "c d"], Float[np.ndarray, " c"]]:
-        """Vectors of all that counts, and what each counts: unwanted words less than nothing."""
-        rows, weights = [], []
-        if words := (*query.words, *query.unwanted):
-            rows.append(self.tagger.vocabulary(list(dict.fromkeys(words))).W)
-            weights += [1.0 if word in query.words else -1.0 for word in dict.fromkeys(words)]
-        if query.like:
-            S = self.tagger.embed(query.like)
-            rows.append(S.flatten(0, 1))
-            weights += [len(query.like) / len(rows[-1])] * len(rows[-1])
-        return torch.cat(rows), np.array(weights, np.float32)
-
-    def _scores(self, W: Float[Tensor, "c d"]) -> Float[np.ndarray, "n c"]:
+    def _scores(self, W: Tensor | None, like: Tensor | None) -> Float[np.ndarray, "n c"]:
+        """A column a word, and a column a picture to resemble, of all pictures."""
         if self.scales is None:
-            return scores_of(self.tagger.network.model, self.S.float(), W)
-        codes, scale = _in_bytes(W)
+            return np.concatenate([self._exact(block.float(), W, like) for block in self.S.split(PICTURES_AT_ONCE)])
         number, vectors, length = self.S.shape
-        products = torch._int_mm(self.S.view(-1, length), codes.T.contiguous()).view(number, vectors, -1)
-        return (products * self.scales[..., None]).amax(1).mul_(scale).numpy()
+        columns = []
+        for wanted in (W, None if like is None else like.flatten(0, 1)):
+            if wanted is not None:
+                codes, scale = _in_bytes(wanted)
+                products = torch._int_mm(self.S.view(-1, length), codes.T.contiguous()).view(number, vectors, -1)
+                worth = self.scales if wanted is W else self.scales / self.norms
+                columns.append((products * worth[..., None]).amax(1).mul_(scale))
+        if like is not None:
+            columns[-1] = columns[-1].unflatten(1, like.shape[:2]).mean(2)
+        return torch.cat(columns, 1).numpy()
 
-    def _exact(self, rows: np.ndarray, W: Float[Tensor, "c d"]) -> Float[np.ndarray, "m c"]:
-        found = self.catalogue.vectors(self.model, self.paths[rows].tolist())
-        return scores_of(self.tagger.network.model, torch.from_numpy(found.astype(np.float32)), W)
+    def _exact(self, S: Tensor, W: Tensor | None, like: Tensor | None) -> Float[np.ndarray, "m c"]:
+        columns = [] if W is None else [scores_of(self.tagger.network.model, S, W)]
+        if like is not None:
+            cosine = torch.einsum("mne,lre->mlrn", F.normalize(S, dim=-1), like)
+            columns.append(cosine.amax(3).mean(2).numpy())
+        return np.concatenate(columns, 1)
 
 
 def _matched(scores: np.ndarray, mean: np.ndarray, deviation: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -65,16 +65,19 @@ def check_words(words: WordList, source: str = MINILM) -> WordCheck:
     """
     names = [word.name for word in words.words]
     aliases = sum(len(word.aliases) for word in words.words)
-    W, report = label_vectors(names, source, allow_missing=True)
-    vectors, known = W.numpy(), list(report.labels)
+    generic = [name for name in BROAD if name not in names]
+    W, report = label_vectors([*names, *generic], source, allow_missing=True)
+    is_asked = np.isin(report.labels, names)
+    is_generic = np.isin(report.labels, BROAD)
+    vectors, known = W.numpy()[is_asked], [name for name in report.labels if name in set(names)]
     pieces = [name for name, number in pieces_of(known).items() if number > MOST_PIECES] if source == MINILM else []
     return WordCheck(
         len(names),
         aliases,
-        list(report.missing),
+        [name for name in report.missing if name in set(names)],
         sorted({*pieces, *report.partial}),
         _synonyms(known, vectors),
-        _broad(known, vectors, source),
+        [] if not is_generic.any() else _broad(known, vectors, W.numpy()[is_generic]),
     )
 
 
@@ -89,7 +92,6 @@ def _synonyms(names: Sequence[str], vectors: np.ndarray) -> list[tuple[str, str,
     return sorted(found, key=lambda pair: -pair[2])
 
 
-def _broad(names: Sequence[str], vectors: np.ndarray, source: str) -> list[str]:
-    generic, _ = label_vectors(BROAD, source, allow_missing=True)
-    near = (vectors @ generic.numpy().T).max(1)
+def _broad(names: Sequence[str], vectors: np.ndarray, generic: np.ndarray) -> list[str]:
+    near = (vectors @ generic.T).max(1)
     return [name for name, cosine in zip(names, near, strict=True) if cosine >= BROAD_FROM]

@@ -1,0 +1,131 @@
+"""Every format: tags come back as they went in, large or small, and nothing half-written stays."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from zerotag.errors import UnknownNameError
+from zerotag.tagging.export import EXPORTERS, TaggedPicture, Tagging, export
+from zerotag.tagging.tagger import Tag
+
+Found = dict[str, list[tuple[str, float]]]
+PICTURES = [
+    TaggedPicture("a.jpg", "/p/a.jpg", 40, 30, [Tag("sea", 2.5, True, 0.75), Tag('über, "rot"', 1.25, False, 0.5)]),
+    TaggedPicture("sub dir/b.png", "/p/sub dir/b.png", 10, 20, [Tag("dog", -1.5, False, 0.25)]),
+    TaggedPicture("none.png", "/p/none.png", 1, 1, []),
+]
+LABELS = ("sea", 'über, "rot"', "dog", "never")
+formats = pytest.mark.parametrize("form", list(EXPORTERS))
+
+
+def read_csv(file: Path) -> Found:
+    found: Found = {}
+    with file.open(newline="", encoding="utf-8") as opened:
+        for row in csv.DictReader(opened):
+            found.setdefault(row["path"], []).append((row["label"], float(row["confidence"])))
+    return found
+
+
+def read_jsonl(file: Path) -> Found:
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {line["path"]: [(tag["label"], tag["confidence"]) for tag in line["tags"]] for line in lines}
+
+
+def read_parquet(file: Path) -> Found:
+    found: Found = {}
+    for row in pq.read_table(file).to_pylist():
+        found.setdefault(row["path"], []).append((row["label"], row["confidence"]))
+    return found
+
+
+def read_coco(file: Path) -> Found:
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    names = {category["id"]: category["name"] for category in plain["categories"]}
+    assert tuple(names.values()) == LABELS
+    paths = {image["id"]: image["file_name"] for image in plain["images"]}
+    assert len({annotation["id"] for annotation in plain["annotations"]}) == len(plain["annotations"])
+    found: Found = {path: [] for path in paths.values()}
+    for annotation in plain["annotations"]:
+        assert annotation["bbox"][2] * annotation["bbox"][3] == annotation["area"]
+        found[paths[annotation["image_id"]]].append((names[annotation["category_id"]], annotation["score"]))
+    return found
+
+
+def read_label_studio(file: Path) -> Found:
+    found: Found = {}
+    for task in json.loads(file.read_text(encoding="utf-8")):
+        (prediction,) = task["predictions"]
+        assert prediction["model_version"] == "gbe"
+        path = task["data"]["image"].removeprefix("/data/local-files/?d=").replace("%20", " ")
+        choices = [choice for result in prediction["result"] for choice in result["value"]["choices"]]
+        found[path] = [(label, dict(confidences())[label]) for label in choices]
+    return found
+
+
+def read_fiftyone(file: Path) -> Found:
+    plain = json.loads(file.read_text(encoding="utf-8"))["labels"]
+    return {
+        path.removeprefix("/p/"): [(target["label"], target["confidence"]) for target in targets]
+        for path, targets in plain.items()
+    }
+
+
+def confidences() -> Iterator[tuple[str, float]]:
+    for picture in PICTURES:
+        for tag in picture.tags:
+            assert tag.confidence is not None
+            yield tag.label, tag.confidence
+
+
+READERS: dict[str, Callable[[Path], Found]] = {
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "coco": read_coco,
+    "label-studio": read_label_studio,
+    "fiftyone": read_fiftyone,
+}
+
+
+@formats
+def test_tags_come_back(form: str, tmp_path: Path) -> None:
+    export(Tagging(iter(PICTURES), LABELS, "gbe"), tmp_path / "deep" / "out", form)
+    found = {path: tags for path, tags in READERS[form](tmp_path / "deep" / "out").items() if tags}
+    assert found == {one.path: [(tag.label, tag.confidence) for tag in one.tags] for one in PICTURES if one.tags}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+@formats
+def test_nothing_at_all_can_be_written(form: str, tmp_path: Path) -> None:
+    export(Tagging([], LABELS, "gbe"), tmp_path / "out", form)
+    assert READERS[form](tmp_path / "out") == {}
+
+
+@formats
+def test_a_failure_leaves_what_was_there(form: str, tmp_path: Path) -> None:
+    def broken() -> Iterator[TaggedPicture]:
+        yield PICTURES[0]
+        raise OSError(5, "the disk broke")
+
+    (tmp_path / "out").write_text("earlier")
+    with pytest.raises(OSError, match="the disk broke"):
+        export(Tagging(broken(), LABELS, "gbe"), tmp_path / "out", form)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] and (tmp_path / "out").read_text() == "earlier"
+
+
+def test_many_rows_are_written_in_parts(tmp_path: Path) -> None:
+    many = (TaggedPicture(f"{i}.jpg", f"/p/{i}.jpg", 1, 1, [Tag("sea", 0.0, True, 0.5)] * 3) for i in range(5000))
+    export(Tagging(many, LABELS, "gbe"), tmp_path / "out", "parquet")
+    assert pq.ParquetFile(tmp_path / "out").num_row_groups == 2
+    assert sum(map(len, read_parquet(tmp_path / "out").values())) == 15_000
+
+
+def test_no_such_format(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean: csv"):
+        export(Tagging([], LABELS, "gbe"), tmp_path / "out", "cvs")
