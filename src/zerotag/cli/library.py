@@ -215,6 +215,23 @@ def calibrate(
         Console().print(tables.trust(trust))
 
 
+@app.command()
+def serve(
+    what: Annotated[str, typer.Argument(metavar="CATALOGUE|RUN", help="A tagged folder or its catalogue; or a model.")],
+    labels: Annotated[str | None, typer.Option(help="Words to begin with, as for zerotag tag.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8017,
+) -> None:
+    """Open a page in the browser's reach: drop pictures in, type words, see where and how sure, browse and search.
+
+    The server answers to this machine alone. Programs find its forms at /openapi.json.
+
+    Example: `zerotag serve holiday`
+    """
+    from zerotag.server.run import run
+
+    run(what, labels, port)
+
+
 @labels_app.command("check")
 def check_labels(
     labels: Annotated[str, typer.Argument(help="Text or YAML file of labels, or the name of a list that comes along.")],

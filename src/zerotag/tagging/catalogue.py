@@ -214,6 +214,37 @@ class Catalogue:
             found = {path: np.frombuffer(S, "<f2").reshape(n, e) for path, S in rows}
         return np.stack([found[path] for path in paths])
 
+    def digests_of(self, paths: Sequence[str]) -> list[bytes]:
+        """Digests of the contents of some files, in the order of ``paths``."""
+        with self._explained():
+            rows = self._db.execute(
+                "SELECT file.path, digest FROM json_each(?) JOIN file ON file.path = value", (json.dumps(list(paths)),)
+            )
+            found = dict(rows)
+        return [found[path] for path in paths]
+
+    def path_of(self, digest: bytes) -> str | None:
+        """A file with this content, if there is one."""
+        with self._explained():
+            found = self._db.execute("SELECT min(path) FROM file WHERE digest = ?", (digest,)).fetchone()
+        return None if found is None else found[0]
+
+    def judge(self, digest: bytes, label: str, accepted: bool | None) -> None:
+        """Keep that a label is right or wrong for a content; None takes that back."""
+        with self._explained(), self._db:
+            if accepted is None:
+                self._db.execute("DELETE FROM verdict WHERE digest = ? AND label = ?", (digest, label))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", (digest, label, accepted))
+
+    def verdicts(self) -> dict[bytes, dict[str, bool]]:
+        """What people said of labels, by content and label."""
+        found: dict[bytes, dict[str, bool]] = {}
+        with self._explained():
+            for digest, label, accepted in self._db.execute("SELECT digest, label, accepted FROM verdict"):
+                found.setdefault(digest, {})[label] = bool(accepted)
+        return found
+
     def sidecars(self) -> dict[str, Sidecar]:
         """XMP files that zerotag wrote, by path of the picture."""
         with self._explained():

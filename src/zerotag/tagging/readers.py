@@ -15,6 +15,7 @@ from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,24 @@ def decoded(path: Path, side_px: int, resampling: Image.Resampling) -> Decoded:
     return Decoded(picture.tobytes(), *upright_size(path))
 
 
+def decoded_bytes(content: bytes, side_px: int, resampling: Image.Resampling) -> Decoded:
+    """The same of a file's content."""
+    picture = squared(open_picture(BytesIO(content), side_px=side_px), side_px, resampling)
+    return Decoded(picture.tobytes(), *upright_size(BytesIO(content)))
+
+
+def thumbnail(path: Path, side_px: int) -> bytes:
+    """A picture made to fit into a square, as JPEG.
+
+    Raises:
+        BadPictureError: it cannot be decoded.
+    """
+    picture, content = open_picture(path, side_px=side_px // 2), BytesIO()
+    picture.thumbnail((side_px, side_px))
+    picture.save(content, "JPEG", quality=85)
+    return content.getvalue()
+
+
 class Readers:
     """Worker processes, one a core; use as a context manager.
 
@@ -98,6 +117,16 @@ class Readers:
     ) -> None:
         self._pool.close() if error is None else self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+    def close(self) -> None:
+        """Stop the workers, whatever they are at."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def one(self, read: Callable[[Any], Result], item: Any) -> Result | Refusal:
+        """What ``read`` makes of one file or of its content."""
+        ahead = deque([self._scheduled(read, item)])
+        return self._next(read, ahead)[1]
 
     def each(self, read: Callable[[Path], Result], paths: Iterable[Path]) -> Iterator[tuple[Path, Result | Refusal]]:
         """What ``read`` makes of each file, in order, up to 64 files ahead of the one in use.

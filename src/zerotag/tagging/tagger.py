@@ -233,8 +233,14 @@ class Tagger:
         Raises:
             ZerotagError: the model keeps no positions.
         """
-        batch = self._inputs(torch.from_numpy(self.pixels(image)[None]))
-        return self.network.position_scores(batch, self.vocabulary(labels).W)[0].cpu().numpy()
+        return self.heat_maps_of_pixels(self.pixels(image)[None], labels)[0]
+
+    def heat_maps_of_pixels(
+        self, pixels: UInt8[np.ndarray, "b h w 3"], labels: Sequence[str]
+    ) -> Float[np.ndarray, "b c y x"]:
+        """The same of several pictures as the backbone takes them."""
+        batch = self._inputs(torch.from_numpy(pixels))
+        return self.network.position_scores(batch, self.vocabulary(labels).W).cpu().numpy()
 
     def _inputs(self, pixels: UInt8[Tensor, "b h w 3"]) -> Batch:
         """Pixels for a network with a backbone of its own, feature maps for others."""

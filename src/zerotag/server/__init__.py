@@ -1,0 +1,1 @@
+"""Tagging over HTTP, on this machine alone, and a page for it."""
