@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, app, labels_app, notes, progress_bars
+from zerotag.cli.console import AsJson, app, data_app, labels_app, notes, progress_bars
 
 if TYPE_CHECKING:
     from zerotag.tagging.sidecars import SidecarSummary
@@ -213,6 +213,23 @@ def calibrate(
         print(json.dumps(to_plain(trust), indent=1))
     else:
         Console().print(tables.trust(trust))
+
+
+@data_app.command("from-catalogue")
+def data_from_catalogue(
+    where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the data set to; a new one.")],
+) -> None:
+    """Make a data set of what was accepted and rejected on the page, to train on; pictures stay where they are.
+
+    Example: `zerotag data from-catalogue holiday holiday-labels`
+    """
+    from zerotag.tagging.catalogue import Catalogue, catalogue_of
+    from zerotag.tagging.from_catalogue import write_dataset
+
+    with Catalogue(catalogue_of(where)) as catalogue:
+        number = write_dataset(catalogue, out)
+    print(f"{number} pictures, {out}")
 
 
 @app.command()

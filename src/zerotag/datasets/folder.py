@@ -5,7 +5,7 @@
 picture in five is taken for testing, by its path. ``labels.txt``, if it is there, lists the labels that may come, one a
 line. A line of ``labels.jsonl`` may hold ``objects``, a list of ``{"box": [left, top, right, bottom], "labels": […]}``
 in pixels, with ``width`` and ``height`` of the picture beside them. A label that a picture does not list is taken as
-negative.
+negative; where a line holds ``rejected``, a list of labels, these alone are negative and all others unknown.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class _Row(BaseModel):
     path: Text
     labels: list[Text]
     split: Literal["train", "test"] | None = None
+    rejected: list[Text] | None = None
     objects: list[_Object] | None = None
     width: Annotated[int, Field(ge=1)] | None = None
     height: Annotated[int, Field(ge=1)] | None = None
@@ -63,10 +64,12 @@ def read_folder(root: Path) -> PictureDataset:
     column = {label: c for c, label in enumerate(labels)}
     annotations = np.full((len(rows), len(labels)), -1, np.int8)
     for i, row in enumerate(rows):
-        for label in row.labels:
+        if row.rejected is not None:
+            annotations[i] = 0
+        for label, verdict in [*((one, -1) for one in row.rejected or ()), *((one, 1) for one in row.labels)]:
             if label not in column:
                 raise ZerotagError(f"{root}: '{row.path}' has the label '{label}', which labels.txt does not list")
-            annotations[i, column[label]] = 1
+            annotations[i, column[label]] = verdict
     objects = None if all(row.objects is None for row in rows) else tuple(_objects(root, row) for row in rows)
     splits = tuple(row.split or _drawn_split(row.path) for row in rows)
     return PictureDataset(root, tuple(paths), splits, labels, annotations, objects)
@@ -121,7 +124,7 @@ def _read_csv(file: Path, lines: list[str]) -> Iterator[tuple[int, object]]:
 def _labels(root: Path, rows: list[_Row]) -> tuple[str, ...]:
     if (root / "labels.txt").is_file():
         return tuple(read_label_file(root / "labels.txt"))
-    labels = sorted({label for row in rows for label in row.labels})
+    labels = sorted({label for row in rows for label in (*row.labels, *(row.rejected or ()))})
     if not labels:
         raise ZerotagError(f"none of the {len(rows)} pictures in {root} has a label")
     return tuple(labels)

@@ -81,8 +81,11 @@ def decoded(path: Path, side_px: int, resampling: Image.Resampling) -> Decoded:
 
 def decoded_bytes(content: bytes, side_px: int, resampling: Image.Resampling) -> Decoded:
     """The same of a file's content."""
-    picture = squared(open_picture(BytesIO(content), side_px=side_px), side_px, resampling)
-    return Decoded(picture.tobytes(), *upright_size(BytesIO(content)))
+    try:
+        picture = squared(open_picture(BytesIO(content), side_px=side_px), side_px, resampling)
+        return Decoded(picture.tobytes(), *upright_size(BytesIO(content)))
+    except BadPictureError as error:  # a closed stream cannot be sent back
+        raise BadPictureError(Path("that was sent"), error.reason) from None
 
 
 def thumbnail(path: Path, side_px: int) -> bytes:
@@ -135,7 +138,7 @@ class Readers:
             read: a function that other processes can import, or a partial of one.
             paths: the files.
         """
-        ahead: deque[tuple[Path, ProcessPool, Future[Any]]] = deque()
+        ahead: deque[tuple[Any, ProcessPool, Future[Any]]] = deque()
         for path in paths:
             ahead.append(self._scheduled(read, path))
             if len(ahead) > AHEAD:
@@ -146,32 +149,32 @@ class Readers:
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(self.num_workers, initializer=_bounded, context=get_context("spawn"))
 
-    def _scheduled(self, read: Callable[[Path], Any], path: Path) -> tuple[Path, ProcessPool, Future[Any]]:
+    def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
         try:
-            return path, self._pool, self._pool.schedule(read, args=[path], timeout=self.seconds)
+            return item, self._pool, self._pool.schedule(read, args=[item], timeout=self.seconds)
         except RuntimeError:  # the pool broke since
             self._replace(self._pool)
-            return path, self._pool, self._pool.schedule(read, args=[path], timeout=self.seconds)
+            return item, self._pool, self._pool.schedule(read, args=[item], timeout=self.seconds)
 
     def _next(
-        self, read: Callable[[Path], Result], ahead: deque[tuple[Path, ProcessPool, Future[Any]]]
-    ) -> tuple[Path, Result | Refusal]:
+        self, read: Callable[[Any], Result], ahead: deque[tuple[Any, ProcessPool, Future[Any]]]
+    ) -> tuple[Any, Result | Refusal]:
         """The outcome of the first file; where the pool broke, it is tried once more, by itself, in a new one."""
-        path, pool, reading = ahead.popleft()
+        item, pool, reading = ahead.popleft()
         try:
-            return path, self._outcome(reading)
+            return item, self._outcome(reading)
         except BrokenProcessPool:
             self._replace(pool)
-        _, pool, again = self._scheduled(read, path)
+        _, pool, again = self._scheduled(read, item)
         try:
             outcome: Result | Refusal = self._outcome(again)
         except BrokenProcessPool:
             self._replace(pool)
             outcome = Refusal(DIED)
-        rest = [path for path, _, _ in ahead]
+        rest = [item for item, _, _ in ahead]
         ahead.clear()
-        ahead.extend(self._scheduled(read, path) for path in rest)
-        return path, outcome
+        ahead.extend(self._scheduled(read, item) for item in rest)
+        return item, outcome
 
     def _replace(self, broken: ProcessPool) -> None:
         """A new pool in place of one that broke when a worker died before it had said what it was at."""

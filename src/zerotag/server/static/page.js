@@ -1,6 +1,7 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const PAGE = 40;
+const TAGS_SHOWN = 12;
 const state = { file: null, digest: null, inLibrary: false, served: null, words: [], start: 0, explained: 0 };
 
 async function ask(path, options = {}) {
@@ -74,7 +75,7 @@ async function tagFile() {
   if (!state.file) return;
   $("caption").textContent = "looking …";
   try {
-    const found = await ask("/tag?top_k=40", { method: "POST", body: state.file });
+    const found = await ask(`/tag?top_k=${TAGS_SHOWN}`, { method: "POST", body: state.file });
     state.digest = found.digest;
     $("caption").textContent = state.file.name;
     showTags(found.tags, {});
@@ -162,8 +163,7 @@ function paint(heat) {
   const small = element("canvas", { width, height });
   const pixels = new ImageData(width, height);
   heat.flat().forEach((value, i) => {
-    const colour = value < 0.5 ? [42 + 400 * value, 63 + 260 * value, 157 - 160 * value] : [242 - 54 * (value - 0.5), 193 - 272 * (value - 0.5), 78 - 80 * (value - 0.5)];
-    pixels.data.set([...colour, 40 + 215 * value], 4 * i);
+    pixels.data.set([10, 12, 24, 225 * (1 - value)], 4 * i); // all but where the label is seen goes dark
   });
   small.getContext("2d").putImageData(pixels, 0, 0);
   const canvas = $("heat");

@@ -1,0 +1,34 @@
+"""What people accepted and rejected, as a data set to train on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from zerotag.errors import ZerotagError
+from zerotag.storage import write_atomically
+from zerotag.tagging.catalogue import Catalogue
+
+
+def write_dataset(catalogue: Catalogue, folder: Path) -> int:
+    """Write ``labels.jsonl`` into a new folder, a line a judged picture; pictures stay where they are.
+
+    Returns:
+        how many pictures were judged.
+
+    Raises:
+        ZerotagError: nothing was judged yet, or the folder holds a data set already.
+    """
+    if (folder / "labels.jsonl").exists():
+        raise ZerotagError(f"{folder} holds a data set already; choose another folder")
+    rows = []
+    for digest, verdicts in catalogue.verdicts().items():
+        path = catalogue.path_of(digest)
+        if path is not None:
+            sides = {side: sorted(label for label, yes in verdicts.items() if yes == side) for side in (True, False)}
+            rows.append({"path": str(catalogue.folder / path), "labels": sides[True], "rejected": sides[False]})
+    if not rows:
+        raise ZerotagError(f"nothing was accepted or rejected yet in {catalogue.path}; do so with: zerotag serve")
+    rows.sort(key=lambda row: str(row["path"]))
+    write_atomically(folder / "labels.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return len(rows)
