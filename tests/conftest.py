@@ -13,17 +13,13 @@ import pytest
 from jaxtyping import install_import_hook
 from PIL import Image, ImageDraw
 
+from colours import COLOURS
 from fake_sizes import SIZE, SMALL
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 install_import_hook("zerotag", "beartype.beartype")
 
 SIDE_PX = 64
-COLOURS = {
-    "red": (220, 30, 30), "green": (30, 160, 50), "blue": (40, 60, 220), "yellow": (240, 220, 40),
-    "purple": (140, 40, 160), "orange": (250, 140, 20), "pink": (250, 150, 190), "black": (10, 10, 10),
-    "white": (250, 250, 250), "cyan": (60, 210, 220),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from test_cli import Shell
+from shell import Shell
 
 WORDS = "labels: [{name: red, parent: warm}, blue, grey]\n"
 

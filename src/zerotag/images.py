@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -24,16 +24,16 @@ Image.MAX_IMAGE_PIXELS = None
 class BadPictureError(ZerotagError):
     """A file that cannot be decoded as a picture; ``reason`` says why, without the path."""
 
-    def __init__(self, source: Path | BinaryIO, reason: str) -> None:
+    def __init__(self, source: Path | BufferedIOBase, reason: str) -> None:
         name = f"the picture {source}" if isinstance(source, Path) else "the picture"
         super().__init__(f"{name} cannot be read: {reason}")
         self.source, self.reason = source, reason
 
-    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BinaryIO, str]]:
+    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BufferedIOBase, str]]:
         return BadPictureError, (self.source, self.reason)  # so that it comes whole out of a worker process
 
 
-def open_picture(source: Path | BinaryIO, *, side_px: int | None = None) -> Image.Image:
+def open_picture(source: Path | BufferedIOBase, *, side_px: int | None = None) -> Image.Image:
     """The picture in RGB, upright, transparent parts on white; of an animation the first frame.
 
     The format is told by the content, not by the name.
@@ -52,7 +52,7 @@ def open_picture(source: Path | BinaryIO, *, side_px: int | None = None) -> Imag
         return _on_white(ImageOps.exif_transpose(picture))
 
 
-def upright_size(source: Path | BinaryIO) -> tuple[int, int]:
+def upright_size(source: Path | BufferedIOBase) -> tuple[int, int]:
     """Width and height of a picture as it is shown; only the head of the file is read.
 
     Raises:
@@ -64,7 +64,7 @@ def upright_size(source: Path | BinaryIO) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def _opened(source: Path | BufferedIOBase) -> Iterator[Image.Image]:
     try:
         with Image.open(source, formats=_formats()) as picture:
             if picture.width * picture.height > MAX_PIXELS:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import COLOURS
+from colours import COLOURS
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import FolderTags, Rule
@@ -233,3 +233,14 @@ def test_a_catalogue_that_will_not_do_is_named(harm: str, tagger: Tagger, album:
             message = "is of format 99"
     with pytest.raises(ZerotagError, match=message):
         plan(album, place, tagger)
+
+
+def test_hidden_files_linked_folders_and_other_files_are_passed_over(tagger: Tagger, tmp_path: Path) -> None:
+    for name in ("b.png", "a/c.JPG", "a/d.txt", ".hidden.png", ".thumbs/e.png"):
+        (tmp_path / "it" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "it" / name).touch()
+    (tmp_path / "it" / "loop").symlink_to(tmp_path / "it")
+    found = plan(tmp_path / "it", tmp_path / "c.zerotag", tagger).found
+    assert sorted(file.path for file in found) == ["a/c.JPG", "b.png"]
+    with pytest.raises(ZerotagError, match="there is no folder"):
+        plan(tmp_path / "none", tmp_path / "c.zerotag", tagger)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import COLOURS
+from colours import COLOURS
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.library import plan, update
 from zerotag.tagging.readers import Decoded, Readers, Refusal, decoded, digest_of

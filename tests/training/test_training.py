@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import COLOURS
+from colours import COLOURS
 from zerotag.backbones import create_backbone
 from zerotag.datasets import TRAIN, load_dataset
 from zerotag.errors import ZerotagError
