@@ -118,7 +118,6 @@ def test_pictures_of_phones(kind: str, tmp_path: Path) -> None:
 
 def test_pictures_come_from_memory_too(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (6, 4), RED), tmp_path / "a", "PNG")
-    with path.open("rb") as content:
-        assert open_picture(content).getpixel((1, 1)) == RED
+    assert open_picture(io.BytesIO(path.read_bytes())).getpixel((1, 1)) == RED
     with pytest.raises(BadPictureError, match="the picture cannot be read"):
         open_picture(io.BytesIO(b"nothing"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from io import BufferedIOBase
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -24,22 +24,22 @@ Image.MAX_IMAGE_PIXELS = None
 class BadPictureError(ZerotagError):
     """A file that cannot be decoded as a picture; ``reason`` says why, without the path."""
 
-    def __init__(self, source: Path | BufferedIOBase, reason: str) -> None:
+    def __init__(self, source: Path | BytesIO, reason: str) -> None:
         name = f"the picture {source}" if isinstance(source, Path) else "the picture"
         super().__init__(f"{name} cannot be read: {reason}")
         self.source, self.reason = source, reason
 
-    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BufferedIOBase, str]]:
+    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BytesIO, str]]:
         return BadPictureError, (self.source, self.reason)  # so that it comes whole out of a worker process
 
 
-def open_picture(source: Path | BufferedIOBase, *, side_px: int | None = None) -> Image.Image:
+def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image.Image:
     """The picture in RGB, upright, transparent parts on white; of an animation the first frame.
 
     The format is told by the content, not by the name.
 
     Args:
-        source: a file, or its opened content.
+        source: a file, or its content.
         side_px: to what side it will be brought. A JPEG may then come reduced by 2, 4 or 8, to twice that side or more,
             which is several times as fast.
 
@@ -52,7 +52,7 @@ def open_picture(source: Path | BufferedIOBase, *, side_px: int | None = None) -
         return _on_white(ImageOps.exif_transpose(picture))
 
 
-def upright_size(source: Path | BufferedIOBase) -> tuple[int, int]:
+def upright_size(source: Path | BytesIO) -> tuple[int, int]:
     """Width and height of a picture as it is shown; only the head of the file is read.
 
     Raises:
@@ -64,7 +64,7 @@ def upright_size(source: Path | BufferedIOBase) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(source: Path | BufferedIOBase) -> Iterator[Image.Image]:
+def _opened(source: Path | BytesIO) -> Iterator[Image.Image]:
     try:
         with Image.open(source, formats=_formats()) as picture:
             if picture.width * picture.height > MAX_PIXELS:
