@@ -142,7 +142,21 @@ def test_the_doctor_tells_what_is_there(shell: Shell, monkeypatch: pytest.Monkey
 
 
 GROUPS = [[], ["data"], ["labels"]]
-SINGLE = ["features", "train", "eval", "tag", "calibrate", "search", "export", "untag", "report", "models", "doctor"]
+SINGLE = [
+    "features",
+    "train",
+    "eval",
+    "tag",
+    "calibrate",
+    "search",
+    "export",
+    "untag",
+    "serve",
+    "onnx",
+    "report",
+    "models",
+    "doctor",
+]
 COMMANDS = [*GROUPS, ["data", "build"], ["labels", "check"], *([name] for name in SINGLE)]
 
 

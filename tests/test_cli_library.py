@@ -82,3 +82,13 @@ def test_lists_of_words(shell: Shell, words: Path) -> None:
     code, out, _ = shell("labels", "check", words, "--json")
     assert code == 0 and json.loads(out)["num_labels"] == 3
     assert "near-synonyms" in shell("labels", "check", words)[1]
+
+
+def test_a_model_for_other_programs(shell: Shell, toy_run: Path, words: Path, tmp_path: Path) -> None:
+    code, out, _ = shell("onnx", toy_run, tmp_path / "toy.onnx", "--labels", words)
+    assert code == 0 and out.split() == [str(tmp_path / "toy.onnx"), str(tmp_path / "toy.labels.npz")]
+
+
+def test_a_server_for_nothing(shell: Shell, tmp_path: Path) -> None:
+    code, _, err = shell("serve", tmp_path / "none")
+    assert code == 1 and "holds no run" in err

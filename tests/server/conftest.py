@@ -19,7 +19,7 @@ from zerotag.tagging.tagger import Tagger
 HERE = "http://127.0.0.1"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def library(toy_run: Path, squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 48 pictures, tagged with four words."""
     folder = tmp_path_factory.mktemp("library") / "pictures"

@@ -164,6 +164,25 @@ def export(
 
 
 @app.command()
+def onnx(
+    model: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run, or conse-imagenet.")],
+    file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    labels: Annotated[str | None, typer.Option(help="Labels whose vectors are written beside it.")] = None,
+) -> None:
+    """Write backbone and model as one ONNX file, with the label vectors as an input: any words, without Python.
+
+    Example: `zerotag onnx runs/gbe gbe.onnx --labels words.txt`
+    """
+    from zerotag.tagging.onnx_model import export_onnx
+    from zerotag.tagging.tagger import Tagger
+    from zerotag.tagging.words import read_words
+
+    tagger = Tagger.load(model)
+    vectors = export_onnx(tagger, tagger.vocabulary(None if labels is None else read_words(labels)), file)
+    print(f"{file}\n{vectors}")
+
+
+@app.command()
 def untag(
     where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
     as_json: AsJson = False,

@@ -72,7 +72,7 @@ class AttentionPerCluster(TaggingModel):
 
     def cluster(self, W: Float[Tensor, "c d"]) -> Int[Tensor, " c"]:
         """Which centre is nearest to each label."""
-        return torch.cdist(W, self.centres).argmin(1)
+        return (self.centres.square().sum(1) - 2 * W @ self.centres.T).argmin(1)
 
     def loss(
         self, output: Float[Tensor, "b m d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]

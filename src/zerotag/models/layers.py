@@ -101,6 +101,8 @@ def scored_in_blocks(
         W: label vectors.
         numbers_a_label: how many numbers ``score`` holds for one label.
     """
+    if torch.compiler.is_compiling():  # an exported model takes any number of labels
+        return score(W)
     blocks = W.split(max(1, NUMBERS_AT_ONCE // numbers_a_label))
     if len(blocks) > 1 and torch.is_grad_enabled():
         return torch.cat([checkpoint(score, block, use_reentrant=False) for block in blocks], 1)
