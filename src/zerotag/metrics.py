@@ -51,9 +51,9 @@ def average_precision(
         raise ZerotagError(f"average precision is taken over at most 2^31 - 1 images, and there are {len(scores)}")
     found = [np.empty(0)]
     for block in _blocks(scores.shape[1], scores.shape[0]):
-        some, right, chosen = scores[:, block].T, positives[:, block].T, None
-        if known is not None:
-            some, right, chosen = _known_alone(some, right, known[:, block].T)
+        some, right, chosen = scores[:, block].T, positives[:, block].T, None if known is None else known[:, block].T
+        if chosen is not None and 2 * np.count_nonzero(chosen) < chosen.size:
+            some, right, chosen = _known_alone(some, right, chosen)
         found.append(_average_precision(some, right, chosen, ties))
     return np.concatenate(found)
 
