@@ -36,7 +36,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(BIN)/.demo-ready: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket]'
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket,library,server]'
 	touch $@
 
 $(BIN)/.dev-ready: $(BIN)/.demo-ready

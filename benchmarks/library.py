@@ -9,11 +9,12 @@ with bytes of its own behind its end, so that all are read and computed. Each ca
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -102,17 +103,17 @@ def many_files(model: str, folder: Path, number: int) -> tuple[float, float]:
 
 def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else "conse-imagenet"
-    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "photographs"
         photographs(folder)
         megabytes = sum(path.stat().st_size for path in folder.iterdir()) / PHOTOS / 1e6
-        with context.Pool(1, maxtasksperchild=1) as pool:
-            alone = pool.apply(model_alone, (model, folder))
-            decoding = pool.apply(decoding_alone, (model, folder))
-            first, second, words = pool.apply(end_to_end, (model, folder))
-            few = pool.apply(many_files, (model, Path(name) / "few", FEW_FILES))
-            many = pool.apply(many_files, (model, Path(name) / "many", MANY_FILES))
+        # a process of its own for each, and not a daemon's, which may have no worker processes
+        with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+            alone = pool.submit(model_alone, model, folder).result()
+            decoding = pool.submit(decoding_alone, model, folder).result()
+            first, second, words = pool.submit(end_to_end, model, folder).result()
+            few = pool.submit(many_files, model, Path(name) / "few", FEW_FILES).result()
+            many = pool.submit(many_files, model, Path(name) / "many", MANY_FILES).result()
     print(f"{model}, {PHOTOS:,} JPEGs of 12 megapixels, {megabytes:.1f} MB each\n")
     print("| piece of work | seconds | beside the model alone |\n|---|---:|---:|")
     print(f"| the model alone, pictures decoded before | {alone:.1f} | 1 |")
