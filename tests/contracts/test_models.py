@@ -48,6 +48,14 @@ def test_maps_that_are_not_there_are_named(name: str) -> None:
         create_model(name, channels={8: 6}, vector_dim=VECTOR_DIM, **SMALL.get(name, {})).meet_labels(random_vectors(9))
 
 
+def test_a_model_that_was_told_of_no_labels_says_so_or_needs_none(name: str) -> None:
+    model = create_model(name, channels=CHANNELS, vector_dim=VECTOR_DIM, **SMALL.get(name, {}))
+    try:
+        model.score(model.embed(random_maps(2)), random_vectors(3))
+    except ZerotagError as error:
+        assert "model.meet_labels(W)" in str(error)
+
+
 def random_maps(number: int, seed: int = 1) -> dict[int, Tensor]:
     random = torch.Generator().manual_seed(seed)
     return {s: torch.randn(number, c, SIDES[s], SIDES[s], generator=random) for s, c in CHANNELS.items()}

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from zerotag.errors import ZerotagError
 from zerotag.models.base import FeatureMaps, TaggingModel, register
 from zerotag.models.layers import global_average
 
@@ -38,7 +39,15 @@ class CONSE(TaggingModel):
         self.classifier = nn.Linear(self.channels[32], len(W))
 
     def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b k"]:
-        """Logits of the trained labels."""
+        """Logits of the trained labels.
+
+        Raises:
+            ZerotagError: the model was not told of any.
+        """
+        if not hasattr(self, "classifier"):
+            raise ZerotagError(
+                "CONSE has a classifier of the trained labels; tell it of them with model.meet_labels(W)"
+            )
         logits: Tensor = self.classifier(global_average(feature_maps))
         return logits
 

@@ -185,14 +185,24 @@ class Catalogue:
         with self._explained(), self._db:
             self._db.executemany("DELETE FROM file WHERE path = ?", [(path,) for path in paths])
 
+    def number_of_pictures(self, model: int) -> int:
+        """How many files have vectors of the model."""
+        with self._explained():
+            found = self._db.execute(
+                "SELECT count(*) FROM file JOIN content USING (digest) WHERE model = ? AND reason IS NULL", (model,)
+            )
+            return int(found.fetchone()[0])
+
     def pictures(
         self, model: int, paths: Sequence[str] | None = None
     ) -> Iterator[tuple[list[str], Float16[np.ndarray, "b n e"]]]:
         """Paths in order and their vectors, 256 at a time; of all pictures where ``paths`` is left out."""
         with self._explained():
             n, e = self._db.execute("SELECT vectors, dimension FROM model WHERE id = ?", (model,)).fetchone()
+            # the cross join keeps SQLite from sorting, and so from holding, all vectors
             rows = self._db.execute(
-                "SELECT path, S FROM file JOIN content USING (digest) WHERE model = ? AND reason IS NULL ORDER BY path",
+                "SELECT path, S FROM file CROSS JOIN content USING (digest) WHERE model = ? AND reason IS NULL "
+                "ORDER BY path",
                 (model,),
             )
             wanted = None if paths is None else set(paths)

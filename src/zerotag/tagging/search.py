@@ -82,24 +82,23 @@ class Index:
         self.catalogue, self.tagger = catalogue, tagger
         self.model = catalogue.model(tagger.identity, tagger.vectors_shape)
         self.is_coarse = type(tagger.network.model).score is TaggingModel.score
-        paths: list[str] = []
-        blocks: list[Tensor] = []
-        scales: list[Tensor] = []
-        norms: list[Tensor] = []
-        for names, S in catalogue.pictures(self.model):
-            paths += names
-            block = torch.from_numpy(S.astype(np.float16))
-            norms.append(block.float().norm(dim=-1).clamp_min(1e-6))
-            if self.is_coarse:
-                block, scale = _in_bytes(block.float())
-                scales.append(scale)
-            blocks.append(block)
-        if not paths:
+        number, (n, e) = catalogue.number_of_pictures(self.model), tagger.vectors_shape
+        if not number:
             raise ZerotagError(f"{catalogue.path} has no pictures of this model; run: zerotag tag RUN FOLDER")
+        paths: list[str] = []
+        self.S = torch.empty(number, n, e, dtype=torch.int8 if self.is_coarse else torch.float16)
+        self.scales, self.norms = torch.ones(number, n), torch.empty(number, n)
+        for names, S in catalogue.pictures(self.model):
+            names, S = names[: number - len(paths)], S[: number - len(paths)]  # others may add some meanwhile
+            rows, block = slice(len(paths), len(paths) + len(names)), torch.from_numpy(S.astype(np.float32))
+            self.norms[rows] = block.norm(dim=-1).clamp_min(1e-6)
+            if self.is_coarse:
+                self.S[rows], self.scales[rows] = _in_bytes(block)
+            else:
+                self.S[rows] = block
+            paths += names
         self.paths = np.array(paths)
-        self.S = torch.cat(blocks)
-        self.scales = torch.cat(scales) if scales else None
-        self.norms = torch.cat(norms)
+        self.S, self.scales, self.norms = (one[: len(paths)] for one in (self.S, self.scales, self.norms))
 
     def search(self, query: Query, *, top: int = 50) -> list[Match]:
         """The pictures that match best, best first.
@@ -125,7 +124,7 @@ class Index:
 
     def _scores(self, W: Tensor | None, like: Tensor | None) -> Float[np.ndarray, "n c"]:
         """A column a word, and a column a picture to resemble, of all pictures."""
-        if self.scales is None:
+        if not self.is_coarse:
             return np.concatenate([self._exact(block.float(), W, like) for block in self.S.split(PICTURES_AT_ONCE)])
         number, vectors, length = self.S.shape
         columns = []
