@@ -9,9 +9,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # parameters of mallopt, from glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -61,6 +62,8 @@ class PeakMemory:
 
 def forget_pages(*arrays: np.ndarray) -> None:
     """Give back the pages of arrays that are mapped read-only from a file; they are read again when needed."""
+    import numpy as np
+
     for array in arrays:
         if isinstance(array, np.memmap) and array.mode == "r":
             base: Any = array

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from zerotag.datasets.check import DatasetCheck
-from zerotag.doctor import Finding
-from zerotag.evaluation import PointingGame
-from zerotag.judgement import Report
 from zerotag.published import Published, doubts, implied_q
-from zerotag.tagging.calibrate import Trust
-from zerotag.tagging.library import Summary
-from zerotag.tagging.search import Match
-from zerotag.tagging.sidecars import SidecarSummary
-from zerotag.tagging.tagger import Tag
-from zerotag.tagging.word_check import WordCheck
 
-WORDS_SHOWN = 12
+if TYPE_CHECKING:  # a command prints one table, and need not wait for the packages behind the others
+    from zerotag.datasets.check import DatasetCheck
+    from zerotag.doctor import Finding
+    from zerotag.evaluation import PointingGame
+    from zerotag.judgement import Report
+    from zerotag.tagging.calibrate import Trust
+    from zerotag.tagging.library import Summary
+    from zerotag.tagging.search import Match
+    from zerotag.tagging.sidecars import SidecarSummary
+    from zerotag.tagging.tagger import Tag
+    from zerotag.tagging.word_check import WordCheck
+
 WORDS_SHOWN = 12
 Q_EXPLAINED = (
     "Q = K·P/R is the mean number of right labels of a picture: it belongs to the pictures and labels alone, so it is "
