@@ -200,8 +200,12 @@ class Readers:
 
 
 def _bounded() -> None:
-    """Keep a decoder's memory within bounds where the system can."""
+    """Keep what a decoder adds to the memory within bounds, on Linux.
+
+    A worker imports the main module of its parent, so it may be large already where that is somebody's own script.
+    """
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (WORKER_BYTES, WORKER_BYTES))
+        at_start = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (at_start + WORKER_BYTES, at_start + WORKER_BYTES))
