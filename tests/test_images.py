@@ -102,7 +102,7 @@ def test_the_size_is_that_of_the_picture_as_it_is_shown(
     assert upright_size(path) == size == open_picture(path).size
 
 
-def test_a_jpeg_comes_reduced_but_never_below_twice_what_is_wanted(tmp_path: Path) -> None:
+def test_a_jpeg_comes_reduced_but_never_too_small(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (4000, 3000), RED), tmp_path / "a.jpg", "JPEG")
     assert open_picture(path, side_px=288).size == (1000, 750)
     assert open_picture(path, side_px=2000).size == (4000, 3000)

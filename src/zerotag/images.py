@@ -40,15 +40,15 @@ def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image
 
     Args:
         source: a file, or its content.
-        side_px: to what side it will be brought. A JPEG may then come reduced by 2, 4 or 8, to twice that side or more,
-            which is several times as fast.
+        side_px: to what side it will be brought. A JPEG may then come reduced by 2, 4 or 8, to one and a half times
+            that side or more, which is several times as fast.
 
     Raises:
         BadPictureError: no such file, no picture of a known format, more than 200 megapixels, or damaged.
     """
     with _opened(source) as picture:
         if side_px is not None:
-            picture.draft(None, (2 * side_px, 2 * side_px))
+            picture.draft(None, (3 * side_px // 2, 3 * side_px // 2))
         return _on_white(ImageOps.exif_transpose(picture))
 
 
