@@ -162,7 +162,8 @@ def summary(done: Summary, place: Path, *, dry_run: bool = False) -> str:
     verb = "would be read" if dry_run else "read"
     computed = "" if dry_run else f", {done.num_computed} computed"
     gone = f", {done.num_gone} gone" if done.num_gone else ""
-    return f"{done.num_files} pictures: {done.num_new} {verb}{computed}, {len(done.failures)} failed{gone}; {place}"
+    shown = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
+    return f"{done.num_files} pictures: {done.num_new} {verb}{computed}, {len(done.failures)} failed{gone}; {shown}"
 
 
 def sidecars(done: SidecarSummary) -> str:

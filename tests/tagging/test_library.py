@@ -244,3 +244,25 @@ def test_hidden_files_linked_folders_and_other_files_are_passed_over(tagger: Tag
     assert sorted(file.path for file in found) == ["a/c.JPG", "b.png"]
     with pytest.raises(ZerotagError, match="there is no folder"):
         plan(tmp_path / "none", tmp_path / "c.zerotag", tagger)
+
+
+def test_a_name_that_is_no_text_is_listed(tagger: Tagger, album: Path) -> None:
+    (album / os.fsdecode(b"b\xff.png")).write_bytes((album / "trip0" / "0000.png").read_bytes())
+    done = brought_up_to_date(tagger, album)
+    assert done.failures["b\\xff.png"] == "its name is no UTF-8 text; rename it" and done.num_computed == 40
+
+
+def test_a_folder_that_moved_with_its_catalogue_goes_on(tagger: Tagger, album: Path, tmp_path: Path) -> None:
+    brought_up_to_date(tagger, album)
+    album.rename(tmp_path / "moved")
+    catalogue_of(tmp_path / "album").with_name("album.zerotag").rename(tmp_path / "moved.zerotag")
+    done = brought_up_to_date(tagger, tmp_path / "moved")
+    assert (done.num_new, done.num_computed) == (0, 0)
+    with Catalogue(tmp_path / "moved.zerotag") as catalogue:
+        assert catalogue.folder == tmp_path / "moved"
+
+
+def test_the_folder_may_be_here(tagger: Tagger, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(album)
+    assert catalogue_of(Path()) == album.with_name("album.zerotag")
+    assert brought_up_to_date(tagger, Path()).num_files == 41

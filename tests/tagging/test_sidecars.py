@@ -164,3 +164,9 @@ def test_any_words_go_in_and_out(words: list[str], program: str) -> None:
 def test_a_packet_that_is_no_xmp_is_an_error() -> None:
     with pytest.raises(ZerotagError, match="it is no XMP"):
         xmp.keywords(np.random.default_rng(0).bytes(50))
+
+
+def test_a_word_that_xml_cannot_hold_is_a_failure_of_its_picture(folder: Path, tmp_path: Path) -> None:
+    with Catalogue(tmp_path / "c.zerotag", folder) as catalogue:
+        done = write_sidecars(catalogue, [("new.jpg", [Tag("bell\x07", 1.0, False)]), ("000.jpg", [SEA])], WORDS)
+    assert list(done.failures) == ["new.jpg"] and done.num_written == 1

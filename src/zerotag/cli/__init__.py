@@ -23,5 +23,5 @@ def main() -> None:
         notes.print(f"[red]zerotag:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        notes.print("stopped; the same command with --resume, where it has one, goes on from here")
+        notes.print("stopped; the same command goes on from here, with --resume where it has one")
         sys.exit(130)

@@ -59,7 +59,7 @@ def tag(
     Example: `zerotag tag runs/gbe holiday --labels words.txt --top-k 5`
     """
     from zerotag import tables
-    from zerotag.tagging.catalogue import SUFFIX, Catalogue
+    from zerotag.tagging.catalogue import Catalogue, catalogue_of
     from zerotag.tagging.folder import Rule, write_heat_maps
     from zerotag.tagging.library import Summary, plan, update
     from zerotag.tagging.sidecars import write_sidecars
@@ -68,7 +68,7 @@ def tag(
     from zerotag.tagging.words import read_words
 
     words = None if labels is None else read_words(labels)
-    place = catalogue or folder.with_name(folder.resolve().name + SUFFIX)
+    place = catalogue or catalogue_of(folder)
     tagger = Tagger.load(model)
     vocabulary = tagger.vocabulary(words, allow_missing=allow_missing)
     rule = Rule(top_k, min_confidence, precision)

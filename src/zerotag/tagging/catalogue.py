@@ -117,6 +117,11 @@ class Catalogue:
             raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
         self.folder = Path(about["folder"])
         if folder is not None and folder.resolve() != self.folder:
+            if not self.folder.is_dir():  # it was moved, and its catalogue with it
+                with self._explained(), self._db:
+                    self._db.execute("UPDATE about SET value = ? WHERE key = 'folder'", (str(folder.resolve()),))
+                self.folder = folder.resolve()
+                return
             raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
 
     def __enter__(self) -> Catalogue:

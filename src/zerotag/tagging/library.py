@@ -88,8 +88,9 @@ def plan(
     Raises:
         ZerotagError: there is no such folder, or no picture in it.
     """
-    found = list(_scan(folder, include, exclude))
-    if not found:
+    named = list(_scan(folder, include, exclude))
+    found = [file for file in named if _is_text(file.path)]
+    if not named:
         kinds = ", ".join(sorted(SUFFIXES))
         raise ZerotagError(f"{folder} holds no pictures (files ending in {kinds}{' that match' if include else ''})")
     earlier: dict[str, File] = {}
@@ -97,7 +98,7 @@ def plan(
     if place.exists():
         with Catalogue(place, folder) as catalogue:
             earlier, with_vectors = catalogue.files(), catalogue.digests(tagger.identity)
-    new, failures = [], {}
+    new, failures = [], {_escaped(file.path): NO_UTF8 for file in named if not _is_text(file.path)}
     for file in found:
         before = earlier.get(file.path)
         if before is None or (before.size, before.changed_ns) != (file.size, file.changed_ns):
@@ -109,6 +110,15 @@ def plan(
     paths = {file.path for file in found}
     gone = [path for path in earlier if path not in paths and not os.path.lexists(folder / path)]
     return Plan(found, new, gone, failures)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be kept and printed; bytes that are no UTF-8 come as surrogates."""
+    return name.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in name)
+
+
+def _escaped(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def update(

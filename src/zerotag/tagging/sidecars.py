@@ -65,7 +65,7 @@ def write_sidecars(
             catalogue.note_sidecar(Sidecar(path, base, _digest(content), added))
             write_atomically(place, content)
             summary.num_written += 1
-        except (OSError, ZerotagError) as error:
+        except (OSError, ValueError, ZerotagError) as error:  # lxml has no error of its own for what XML cannot hold
             summary.failures[path] = f"{place.name}: {getattr(error, 'strerror', None) or error}"
     return summary
 
