@@ -40,7 +40,7 @@ $(BIN)/.demo-ready: $(BIN)/uv pyproject.toml constraints.txt
 	touch $@
 
 $(BIN)/.dev-ready: $(BIN)/.demo-ready
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket,words,formats,library,server,research]' --group dev
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[pocket,words,formats,library,server,clip,research]' --group dev
 	touch $@
 
 clean:

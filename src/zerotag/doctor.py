@@ -29,6 +29,7 @@ PACKAGES = {
     "formats": ("h5py", "google-crc32c", "pyarrow"),
     "library": ("lxml", "pillow-heif"),
     "server": ("fastapi", "uvicorn"),
+    "clip": ("open-clip-torch",),
     "research": ("matplotlib", "optuna"),
 }
 NPM_TIMEOUT_SECONDS = 30

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from zerotag.backbones import registry_tensors
-from zerotag.errors import UnknownNameError
+from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.tagging import ready_made
 from zerotag.tagging.tagger import Tagger
 
@@ -56,3 +56,23 @@ def test_photographs_are_tagged(tagger: Tagger, photographs: list[Path]) -> None
 def test_no_such_model() -> None:
     with pytest.raises(UnknownNameError, match="did you mean: conse-imagenet"):
         ready_made.load("conse-imagnet")
+
+
+def test_clip_tags_with_any_words(photographs: list[Path]) -> None:
+    """Weights are drawn at random, since no hub is in reach: shapes, preprocessing and vectors are what is tested."""
+    tagger = Tagger.load("open-clip:ViT-S-32:random")
+    tags = tagger.tag(photographs, ["temple", "flower", "a tiger in the snow"], top_k=3)
+    assert [len(of) for of in tags] == [3, 3] and all(-1 <= tag.score <= 1 for of in tags for tag in of)
+    number, length = tagger.vectors_shape
+    vocabulary = tagger.vocabulary(["temple", "flower"])
+    assert number == 1 and vocabulary.W.shape == (2, length)
+    torch.testing.assert_close(vocabulary.W.norm(dim=1), torch.ones(2))
+    S = tagger.embed(photographs)
+    torch.testing.assert_close(tagger.scores(S, vocabulary), (S[:, 0] @ vocabulary.W.T).numpy())
+
+
+def test_what_open_clip_has_not_is_named() -> None:
+    with pytest.raises(
+        ZerotagError, match="open_clip has no 'open-clip:ViT-B-32:nonesuch'; it has, for example, open-clip:"
+    ):
+        Tagger.load("open-clip:ViT-B-32:nonesuch")

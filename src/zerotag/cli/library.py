@@ -24,7 +24,12 @@ Where = Annotated[
 
 @app.command()
 def tag(
-    model: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run, or conse-imagenet.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
+        ),
+    ],
     folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
     labels: Annotated[
         str | None,
@@ -165,7 +170,12 @@ def export(
 
 @app.command()
 def onnx(
-    model: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run, or conse-imagenet.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     labels: Annotated[str | None, typer.Option(help="Labels whose vectors are written beside it.")] = None,
 ) -> None:

@@ -12,6 +12,7 @@ from zerotag.backbones import frozen_backbone, registry_tensors
 from zerotag.errors import UnknownNameError
 from zerotag.labels import LabelSet
 from zerotag.models import FeatureMaps, TaggingModel
+from zerotag.tagging import open_clip_model
 from zerotag.tagging.words import imagenet_words
 from zerotag.training.network import Network
 from zerotag.vectors import MINILM, label_vectors
@@ -25,8 +26,13 @@ NUM_CLASSES = 10
 
 
 def names() -> list[str]:
-    """Names of these models."""
+    """Names of these models, those of open_clip aside."""
     return [CONSE_IMAGENET]
+
+
+def is_name(text: str) -> bool:
+    """Whether a model is meant, and no folder."""
+    return text in names() or text.startswith(open_clip_model.PREFIX)
 
 
 def load(name: str) -> Tagger:
@@ -38,6 +44,8 @@ def load(name: str) -> Tagger:
     """
     from zerotag.tagging.tagger import Tagger
 
+    if name.startswith(open_clip_model.PREFIX):
+        return Tagger(*open_clip_model.parts_of(name))
     if name != CONSE_IMAGENET:
         raise UnknownNameError("ready-made model", name, names())
     words = imagenet_words()

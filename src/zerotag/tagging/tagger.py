@@ -93,14 +93,14 @@ class Tagger:
         """The tagger of a finished run, or of a model that comes along.
 
         Args:
-            model: the folder of a run, or a name that :func:`zerotag.tagging.ready_made.names` lists.
+            model: the folder of a run, or "conse-imagenet" or "open-clip:…".
 
         Raises:
             ZerotagError: there is no such run, or it is not finished.
         """
         from zerotag.tagging import ready_made
 
-        if str(model) in ready_made.names():
+        if ready_made.is_name(str(model)):
             return ready_made.load(str(model))
         run = load_run(Path(model))
         W, _ = vectors_for(run.settings, run.labels)

@@ -54,8 +54,8 @@ class Network(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
+        """Where the weights are; the processor where there are none."""
+        return next(self.parameters(), torch.empty(0)).device
 
     def forward(self, batch: Batch, partner: Int[Tensor, " b"], first: int = 0) -> Float[Tensor, "b ..."]:
         """What the model's loss is made from, each picture superposed with another of the batch, its ``partner``.
@@ -110,5 +110,5 @@ def embed_all(
 def scores_of(model: TaggingModel, S: Float[Tensor, "m n e"], W: Float[Tensor, "c d"]) -> Float[np.ndarray, "m c"]:
     """Scores of all labels, by blocks of pictures so that memory stays bounded."""
     with torch.inference_mode():
-        W = W.to(next(model.parameters()).device)
+        W = W.to(next(model.parameters(), W).device)
         return np.concatenate([model.score(block.to(W.device), W).cpu().numpy() for block in S.split(256)])
