@@ -26,9 +26,9 @@ test: $(BIN)/.dev-ready
 check: $(BIN)/.dev-ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-# Speed against named alternatives, a quarter of an hour, 5 GB of disk; benchmarks/README.md names those that train for an hour.
+# Speed against named alternatives, twenty minutes, 5 GB of disk; benchmarks/README.md names those that train for an hour.
 benchmarks: $(BIN)/.dev-ready
-	for one in losses gbe_step extraction evaluation reading; do $(BIN)/python benchmarks/$$one.py || exit 1; done
+	for one in losses gbe_step extraction evaluation reading library; do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 $(BIN)/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zerotag needs Python 3.11 or later; name one with: make demo PYTHON=python3.12")'
