@@ -100,7 +100,7 @@ def create_app(
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """What is served."""
-        found: dict[str, Any] = await called(service.health)
+        found: dict[str, Any] = await to_thread.run_sync(service.health)  # not behind those who wait for the model
         return found
 
     @app.post("/tag")
