@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,8 +86,7 @@ def calibrate(
     tagger = Tagger.load(run_folder)
     examples, S = _examples(run_folder, data, tagger, progress)
     calibration = fit(examples, np.ones(len(examples.names), bool), S[:REFERENCE])
-    with load_run(run_folder).weights.open("rb") as weights:
-        calibration.save(run_folder, hashlib.file_digest(weights, "sha256").hexdigest())
+    calibration.save(run_folder, load_run(run_folder).weights_digest())
     return calibration, measured(examples)
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from zerotag.backbones import Backbone, Preprocessing
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.labels import LabelSet
-from zerotag.models import FeatureMaps, TaggingModel
+from zerotag.models import FeatureMaps
+from zerotag.tagging.untrained import UntrainedModel
 from zerotag.tagging.words import named_set
 from zerotag.training.network import Network
 from zerotag.vectors import VectorReport
@@ -41,18 +42,12 @@ class ImageVectors(nn.Module):
         return [self.clip.encode_image(pixels)[:, :, None, None]]
 
 
-class ClipModel(TaggingModel):
+class ClipModel(UntrainedModel):
     """Learning transferable visual models from natural language supervision, Radford et al., ICML 2021."""
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:
         """The image's vector, of unit length."""
         return F.normalize(feature_maps[32].flatten(1).float(), dim=1)[:, None]
-
-    def loss(
-        self, output: Float[Tensor, "b ..."], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
-    ) -> Float[Tensor, ""]:
-        """There is nothing to train."""
-        raise NotImplementedError("CLIP is not trained here")
 
 
 class LabelSentences:

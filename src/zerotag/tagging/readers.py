@@ -118,12 +118,12 @@ class Readers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.close() if error is None else self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.close() if error is None else self._pool.stop()
         self._pool.join()
 
     def close(self) -> None:
         """Stop the workers, whatever they are at."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.stop()
         self._pool.join()
 
     def one(self, read: Callable[[Any], Result], item: Any) -> Result | Refusal:
@@ -179,7 +179,7 @@ class Readers:
     def _replace(self, broken: ProcessPool) -> None:
         """A new pool in place of one that broke when a worker died before it had said what it was at."""
         if self._pool is broken:
-            broken.stop()  # type: ignore[no-untyped-call]
+            broken.stop()
             self._pool = self._new_pool()
 
     def _outcome(self, reading: Future[Result]) -> Result | Refusal:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from zerotag.backbones import frozen_backbone, registry_tensors
 from zerotag.errors import UnknownNameError
 from zerotag.labels import LabelSet
-from zerotag.models import FeatureMaps, TaggingModel
+from zerotag.models import FeatureMaps
 from zerotag.tagging import open_clip_model
+from zerotag.tagging.untrained import UntrainedModel
 from zerotag.tagging.words import imagenet_words
 from zerotag.training.network import Network
 from zerotag.vectors import MINILM, label_vectors
@@ -61,7 +62,7 @@ def load(name: str) -> Tagger:
     )
 
 
-class ImageNetConse(TaggingModel):
+class ImageNetConse(UntrainedModel):
     """Zero-shot learning by convex combination of semantic embeddings, Norouzi et al., ICLR 2014, as printed.
 
     The classifier is the one of EfficientNet-Lite0 over the thousand classes of ImageNet, behind a softmax; S is the
@@ -98,9 +99,3 @@ class ImageNetConse(TaggingModel):
         best = self.probabilities(feature_maps).topk(NUM_CLASSES, dim=1)
         combined = (best.values[..., None] * self.classes[best.indices]).sum(1)
         return F.normalize(combined, dim=1)[:, None]
-
-    def loss(
-        self, output: Float[Tensor, "b ..."], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
-    ) -> Float[Tensor, ""]:
-        """There is nothing to train."""
-        raise NotImplementedError(f"{CONSE_IMAGENET} is not trained")

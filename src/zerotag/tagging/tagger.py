@@ -106,8 +106,7 @@ class Tagger:
         W, _ = vectors_for(run.settings, run.labels)
         backbone = backbone_for(run.settings)
         network = load_network(run, W, backbone)
-        with run.weights.open("rb") as weights:
-            digest = hashlib.file_digest(weights, "sha256").hexdigest()
+        digest = run.weights_digest()
         return cls(
             network,
             backbone,

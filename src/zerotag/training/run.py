@@ -55,6 +55,11 @@ class Run:
         """The chosen weights."""
         return self.folder / "model.safetensors"
 
+    def weights_digest(self) -> str:
+        """SHA-256 of the chosen weights."""
+        with self.weights.open("rb") as weights:
+            return hashlib.file_digest(weights, "sha256").hexdigest()
+
     @property
     def is_finished(self) -> bool:
         """Whether training has come to its end."""
