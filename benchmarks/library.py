@@ -23,7 +23,8 @@ from PIL import Image
 from measure import peak_gigabytes
 from zerotag.tagging.catalogue import Catalogue
 from zerotag.tagging.folder import FolderTags, Rule
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.tagger import BATCH_SIZE, Tagger
 from zerotag.tagging.words import Word, WordList
 

@@ -7,6 +7,7 @@ imported only where a model is built by it, since that takes 15 seconds on a slo
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -38,6 +39,10 @@ class Preprocessing:
     def pixels(self, picture: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         """The whole picture, brought to a square."""
         return np.array(squared(picture, self.size_px, self.resampling).convert("RGB"))
+
+    def batch(self, squares: Iterable[bytes]) -> UInt8[np.ndarray, "b h w 3"]:
+        """Pictures that were brought to the square before, each given row by row, three bytes a pixel."""
+        return np.frombuffer(bytearray().join(squares), np.uint8).reshape(-1, self.size_px, self.size_px, 3)
 
     @property
     def resampling(self) -> Image.Resampling:

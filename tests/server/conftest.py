@@ -12,7 +12,8 @@ from zerotag.server.app import create_app
 from zerotag.server.service import Service
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import Rule
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.tagged import TaggedFolder
 from zerotag.tagging.tagger import Tagger
 

@@ -14,7 +14,8 @@ from zerotag.tagging.calibrate import Examples, calibrate, fit, measured
 from zerotag.tagging.calibration import Spread, expected_calibration_error, read_calibration
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import FolderTags, Rule
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.tagger import Tagger
 from zerotag.tagging.words import Word, WordList
 

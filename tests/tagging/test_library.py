@@ -20,7 +20,8 @@ from colours import COLOURS
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import FolderTags, Rule
-from zerotag.tagging.library import Plan, Summary, plan, update
+from zerotag.tagging.library import Summary, update
+from zerotag.tagging.plan import Plan, plan
 from zerotag.tagging.tagger import Tagger
 
 SEED = 0
@@ -28,7 +29,8 @@ UPDATE = """
 import sys
 from pathlib import Path
 from zerotag.tagging.catalogue import Catalogue
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.tagger import Tagger
 if __name__ == "__main__":
     run, folder, place = map(Path, sys.argv[1:])
@@ -256,6 +258,8 @@ def test_a_folder_that_moved_with_its_catalogue_goes_on(tagger: Tagger, album: P
     brought_up_to_date(tagger, album)
     album.rename(tmp_path / "moved")
     catalogue_of(tmp_path / "album").with_name("album.zerotag").rename(tmp_path / "moved.zerotag")
+    place, before = tmp_path / "moved.zerotag", (tmp_path / "moved.zerotag").read_bytes()
+    assert plan(tmp_path / "moved", place, tagger).new == [] and place.read_bytes() == before
     done = brought_up_to_date(tagger, tmp_path / "moved")
     assert (done.num_new, done.num_computed) == (0, 0)
     with Catalogue(tmp_path / "moved.zerotag") as catalogue:

@@ -12,11 +12,13 @@ from pathlib import Path
 import misbehaving
 import numpy as np
 import pytest
+from family_memory import watched
 from PIL import Image
 
 from colours import COLOURS
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.readers import Decoded, Readers, Refusal, decoded, digest_of
 from zerotag.tagging.tagger import Tagger
 
@@ -101,7 +103,7 @@ def test_five_hundred_hostile_files(toy_run: Path, tmp_path: Path) -> None:
         Image.new("RGB", (50, 50), colour).save(folder / name)
     tagger = Tagger.load(toy_run)
     began = time.perf_counter()
-    with Catalogue(catalogue_of(folder), folder) as catalogue:
+    with Catalogue(catalogue_of(folder), folder) as catalogue, watched() as memory:
         summary = update(catalogue, tagger, plan(folder, catalogue_of(folder), tagger))
         model = catalogue.model(tagger.identity, tagger.vectors_shape)
         beside = catalogue.vectors(model, list(good))
@@ -116,6 +118,8 @@ def test_five_hundred_hostile_files(toy_run: Path, tmp_path: Path) -> None:
     alone = tagger.embed([folder / name for name in good]).numpy()
     np.testing.assert_allclose(beside, alone, atol=5e-3, rtol=1e-2)
     assert time.perf_counter() - began < 120
+    print(f"{len(bad)} hostile files: {memory.extra_bytes / 2**20:.0f} MiB more, {(os.cpu_count() or 1)} workers")
+    assert memory.extra_bytes <= 2**30 * max(1, (os.cpu_count() or 1) / 2)
 
 
 def test_memory_of_a_worker_is_bounded(tmp_path: Path) -> None:

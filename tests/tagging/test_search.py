@@ -10,7 +10,8 @@ import torch
 
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, Content, File
-from zerotag.tagging.library import plan, update
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
 from zerotag.tagging.search import Index, Query
 from zerotag.tagging.tagger import Tagger
 from zerotag.training.network import scores_of

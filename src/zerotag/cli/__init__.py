@@ -6,12 +6,12 @@ import sys
 
 from rich.markup import escape
 
-from zerotag.cli import library, pictures, research
+from zerotag.cli import data, library, research, runs, words
 from zerotag.cli.console import app, notes, progress_bars
 from zerotag.errors import ZerotagError
 from zerotag.memory import keep_freed_memory
 
-__all__ = ["app", "library", "main", "pictures", "progress_bars", "research"]
+__all__ = ["app", "data", "library", "main", "progress_bars", "research", "runs", "words"]
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,13 @@ app.add_typer(data_app, name="data")
 app.add_typer(labels_app, name="labels")
 notes = Console(stderr=True)
 
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
+    ),
+]
+CatalogueOrFolder = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")]
 Protocol = Annotated[str, typer.Option(help="paper, lesa, biam, biam-open-images or sdl: whose rules are judged by.")]
 At = Annotated[str, typer.Option(help="How many of a picture's best labels count: one K or several, with commas.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]

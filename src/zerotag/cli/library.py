@@ -1,4 +1,4 @@
-"""Commands on a picture library: tag it, trust it, search it, hand its tags on."""
+"""Commands on a picture library: tag it, search it, hand its tags on, open its page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, app, data_app, labels_app, notes, progress_bars
+from zerotag.cli.console import AsJson, CatalogueOrFolder, ModelName, app, notes, progress_bars
 
 if TYPE_CHECKING:
     from zerotag.tagging.sidecars import SidecarSummary
@@ -24,12 +24,7 @@ Where = Annotated[
 
 @app.command()
 def tag(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
-        ),
-    ],
+    model: ModelName,
     folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
     labels: Annotated[
         str | None,
@@ -65,8 +60,10 @@ def tag(
     """
     from zerotag import tables
     from zerotag.tagging.catalogue import Catalogue, catalogue_of
-    from zerotag.tagging.folder import Rule, write_heat_maps
-    from zerotag.tagging.library import Summary, plan, update
+    from zerotag.tagging.folder import Rule
+    from zerotag.tagging.heat_map_files import write_heat_maps
+    from zerotag.tagging.library import Summary, update
+    from zerotag.tagging.plan import plan
     from zerotag.tagging.sidecars import write_sidecars
     from zerotag.tagging.tagged import TaggedFolder
     from zerotag.tagging.tagger import Tagger
@@ -98,9 +95,7 @@ def tag(
             shown = list(islice(tags.of(found), ROWS_SHOWN))
             Console().print(tables.tagged_pictures(shown, len(found), calibrated=tags.is_calibrated))
         if heatmaps is not None:
-            for number, (path, given) in enumerate(tags.of(found), start=1):
-                write_heat_maps(tagger, folder / path, given, heatmaps / path)
-                progress("Drawing heat maps", number, len(found))
+            summary.failures |= write_heat_maps(tagger, folder, tags.of(found), heatmaps, progress=progress)
         written = write_sidecars(opened_catalogue, tags.of(found), vocabulary.words) if sidecars else None
     for word in vocabulary.missing:
         notes.print(f"left out '{word}': it has no vector", highlight=False, markup=False)
@@ -125,7 +120,7 @@ def _print_sidecars(done: SidecarSummary, as_json: bool) -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def search(
-    where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
+    where: CatalogueOrFolder,
     words: Annotated[list[str] | None, typer.Argument(help='Words to find; unwanted ones as "-tomato".')] = None,
     like: Annotated[list[Path] | None, typer.Option(help="A picture that those found should resemble.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 50,
@@ -152,7 +147,7 @@ def search(
 
 @app.command()
 def export(
-    where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
+    where: CatalogueOrFolder,
     file: Annotated[Path, typer.Argument(help="The file to write.")],
     form: Annotated[str, typer.Option("--format", help="csv, jsonl, parquet, coco, label-studio or fiftyone.")] = "csv",
 ) -> None:
@@ -169,32 +164,8 @@ def export(
 
 
 @app.command()
-def onnx(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
-        ),
-    ],
-    file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
-    labels: Annotated[str | None, typer.Option(help="Labels whose vectors are written beside it.")] = None,
-) -> None:
-    """Write backbone and model as one ONNX file, with the label vectors as an input: any words, without Python.
-
-    Example: `zerotag onnx runs/gbe gbe.onnx --labels words.txt`
-    """
-    from zerotag.tagging.onnx_model import export_onnx
-    from zerotag.tagging.tagger import Tagger
-    from zerotag.tagging.words import read_words
-
-    tagger = Tagger.load(model)
-    vectors = export_onnx(tagger, tagger.vocabulary(None if labels is None else read_words(labels)), file)
-    print(f"{file}\n{vectors}")
-
-
-@app.command()
 def untag(
-    where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
+    where: CatalogueOrFolder,
     as_json: AsJson = False,
 ) -> None:
     """Take back what zerotag wrote into XMP files, and nothing else.
@@ -212,56 +183,6 @@ def untag(
 
 
 @app.command()
-def calibrate(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    data: Annotated[
-        str | None,
-        typer.Argument(help="Annotated pictures that it was not trained on; the run's test split if left out."),
-    ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write a reliability diagram to this PNG file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Turn a run's scores into confidences, kept in its folder, and tell how far they can be trusted.
-
-    What is printed was fitted to one half of the pictures and judged on the other; for labels without training pictures
-    it was fitted to one half of these labels and judged on the other, too.
-
-    Example: `zerotag calibrate runs/gbe pocket-scenes`
-    """
-    from zerotag import tables
-    from zerotag.tagging.calibrate import calibrate as fit
-    from zerotag.tagging.calibrate import to_plain
-
-    with progress_bars() as progress:
-        _, trust = fit(run, data, progress=progress)
-    if figure is not None:
-        from zerotag.reporting.reliability import draw
-
-        draw(trust, figure)
-    if as_json:
-        print(json.dumps(to_plain(trust), indent=1))
-    else:
-        Console().print(tables.trust(trust))
-
-
-@data_app.command("from-catalogue")
-def data_from_catalogue(
-    where: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write the data set to; a new one.")],
-) -> None:
-    """Make a data set of what was accepted and rejected on the page, to train on; pictures stay where they are.
-
-    Example: `zerotag data from-catalogue holiday holiday-labels`
-    """
-    from zerotag.tagging.catalogue import Catalogue, catalogue_of
-    from zerotag.tagging.from_catalogue import write_dataset
-
-    with Catalogue(catalogue_of(where)) as catalogue:
-        number = write_dataset(catalogue, out)
-    print(f"{number} pictures, {out}")
-
-
-@app.command()
 def serve(
     what: Annotated[str, typer.Argument(metavar="CATALOGUE|RUN", help="A tagged folder or its catalogue; or a model.")],
     labels: Annotated[str | None, typer.Option(help="Words to begin with, as for zerotag tag.")] = None,
@@ -276,40 +197,3 @@ def serve(
     from zerotag.server.run import run
 
     run(what, labels, port)
-
-
-@labels_app.command("check")
-def check_labels(
-    labels: Annotated[str, typer.Argument(help="Text or YAML file of labels, or the name of a list that comes along.")],
-    vectors: Annotated[str, typer.Option(help="minilm, or a word-vector file.")] = "minilm",
-    as_json: AsJson = False,
-) -> None:
-    """Say what is odd about a list of labels: unknown words, near-synonyms, words too broad to tag with.
-
-    Example: `zerotag labels check words.txt`
-    """
-    from zerotag import tables
-    from zerotag.tagging.word_check import check_words
-    from zerotag.tagging.words import read_words
-
-    found = check_words(read_words(labels), vectors)
-    print(json.dumps(found.to_dict(), indent=1)) if as_json else Console().print(tables.word_check(found))
-
-
-@labels_app.command("list")
-def list_labels(
-    labels: Annotated[
-        str | None, typer.Argument(help="A file or a list that comes along; their names if left out.")
-    ] = None,
-) -> None:
-    """Print the labels of a list, one a line, with what stands above them; or the names of the lists that come along.
-
-    Example: `zerotag labels list photographer`
-    """
-    from zerotag.tagging.words import named_sets, read_words
-
-    if labels is None:
-        print("\n".join(named_sets()))
-        return
-    words = read_words(labels)
-    print("\n".join(" < ".join([word.name, *words.above(word.name)]) for word in words.words))

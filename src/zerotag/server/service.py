@@ -113,8 +113,7 @@ class Service:
         outcome = self._readers.one(read, content)
         if isinstance(outcome, Refusal):
             raise BadPictureError(Path("that was sent"), outcome.reason)
-        side = preprocessing.size_px
-        pixels = np.frombuffer(bytearray(outcome.pixels), np.uint8).reshape(1, side, side, 3)
+        pixels = preprocessing.batch([outcome.pixels])
         return Uploaded(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest(), pixels)
 
     def tag(self, content: bytes, labels: Sequence[str] | None, top_k: int) -> dict[str, Any]:

@@ -7,39 +7,17 @@ not tags: any words, today's or tomorrow's, are scored from them without a look 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float16
 
-from zerotag.errors import ZerotagError
+from zerotag.tagging.database import Database
 
-FORMAT = "1"
 SUFFIX = ".zerotag"
-SECONDS_TO_WAIT = 60.0
 ROWS_AT_ONCE = 256
-SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE model (
-    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, vectors INTEGER NOT NULL, dimension INTEGER NOT NULL
-);
-CREATE TABLE file (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB, reason TEXT
-) WITHOUT ROWID;
-CREATE INDEX file_by_digest ON file (digest);
-CREATE TABLE content (
-    digest BLOB, model INTEGER REFERENCES model, width INTEGER NOT NULL, height INTEGER NOT NULL, S BLOB NOT NULL,
-    PRIMARY KEY (digest, model)
-);
-CREATE TABLE verdict (digest BLOB, label TEXT, accepted INTEGER NOT NULL, PRIMARY KEY (digest, label)) WITHOUT ROWID;
-CREATE TABLE sidecar (path TEXT PRIMARY KEY, original BLOB, written BLOB NOT NULL, added TEXT NOT NULL) WITHOUT ROWID;
-"""
 
 
 @dataclass(frozen=True)
@@ -88,57 +66,8 @@ class Sidecar:
     added: list[str]
 
 
-class Catalogue:
-    """A catalogue, opened; use as a context manager.
-
-    Writers of several processes take turns; each write is there whole or not at all, whenever the process dies.
-
-    Args:
-        path: of the SQLite file.
-        folder: that it is for, where it is made if it is not there; None to open what is there.
-
-    Raises:
-        ZerotagError: there is no such catalogue, it is none, of another version or of another folder, or it cannot be
-            written there.
-    """
-
-    def __init__(self, path: Path, folder: Path | None = None) -> None:
-        if folder is None and not path.is_file():
-            raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
-        self.path = path
-        with self._explained():
-            self._db = sqlite3.connect(path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            if folder is not None:
-                self._begin(folder.resolve())
-            about = dict(self._db.execute("SELECT key, value FROM about"))
-        if about.get("format") != FORMAT:
-            raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
-        self.folder = Path(about["folder"])
-        if folder is not None and folder.resolve() != self.folder:
-            if not self.folder.is_dir():  # it was moved, and its catalogue with it
-                with self._explained(), self._db:
-                    self._db.execute("UPDATE about SET value = ? WHERE key = 'folder'", (str(folder.resolve()),))
-                self.folder = folder.resolve()
-                return
-            raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
-
-    def __enter__(self) -> Catalogue:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._db.close()
-
-    def _begin(self, folder: Path) -> None:
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-                for statement in SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.executemany("INSERT INTO about VALUES (?, ?)", [("format", FORMAT), ("folder", str(folder))])
+class Catalogue(Database):
+    """What is in a catalogue: files, the vectors of their contents, what people said of labels, XMP files written."""
 
     def model(self, identity: str, shape: tuple[int, int]) -> int:
         """The number of a model; ``identity`` tells what its vectors depend on, ``shape`` is theirs, n by e."""
@@ -147,17 +76,6 @@ class Catalogue:
                 "INSERT OR IGNORE INTO model (identity, vectors, dimension) VALUES (?, ?, ?)", (identity, *shape)
             )
             return int(self._db.execute("SELECT id FROM model WHERE identity = ?", (identity,)).fetchone()[0])
-
-    def remember(self, key: str, value: Any) -> None:
-        """Keep plain data under a name."""
-        with self._explained(), self._db:
-            self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (key, json.dumps(value)))
-
-    def remembered(self, key: str) -> Any:
-        """What was kept under a name; None where nothing was."""
-        with self._explained():
-            found = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
 
     def files(self) -> dict[str, File]:
         """All files, by path."""
@@ -284,19 +202,6 @@ class Catalogue:
         with self._explained():
             rows = self._db.execute("SELECT DISTINCT path, width, height FROM file JOIN content USING (digest)")
             return {path: (width, height) for path, width, height in rows}
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite complains of into a sentence that names the file."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise ZerotagError(
-                f"the catalogue {self.path} cannot be used ({error}); name a place where you may write, with "
-                "--catalogue, and see that the disk is not full"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
 
 
 def catalogue_of(where: Path) -> Path:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from zerotag.errors import ZerotagError
-from zerotag.heatmaps import overlay
-from zerotag.images import open_picture
-from zerotag.storage import full_disk_explained
 from zerotag.tagging.calibration import Spread
 from zerotag.tagging.catalogue import Catalogue
 from zerotag.tagging.tagger import Tag, Tagger
 from zerotag.tagging.words import Vocabulary
 
-HEAT_MAPS_PER_PICTURE = 3
 TOP_K = 10
 BINS = 1000
 
@@ -113,21 +108,3 @@ class FolderTags:
         mean = total[::-1].cumsum() / np.maximum(number[::-1].cumsum(), 1)
         reached = np.flatnonzero((mean >= precision) & (number[::-1].cumsum() > 0))
         return 1.0 if len(reached) == 0 else (BINS - 1 - int(reached[-1])) / BINS
-
-
-def write_heat_maps(tagger: Tagger, picture: Path, tags: Sequence[Tag], target: Path) -> list[Path]:
-    """Draw where a picture's three best labels come from, into files that begin with ``target``.
-
-    Raises:
-        BadPictureError: the picture cannot be decoded.
-        ZerotagError: the model has no heat maps, or the disk is full.
-    """
-    labels = [tag.label for tag in tags[:HEAT_MAPS_PER_PICTURE]]
-    opened, written = open_picture(picture), []
-    for label, heat in zip(labels, tagger.heat_maps(opened, labels), strict=True):
-        file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with full_disk_explained(file):
-            overlay(opened, heat).save(file)
-        written.append(file)
-    return written

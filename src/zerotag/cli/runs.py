@@ -1,4 +1,4 @@
-"""Commands from pictures to a model: data, features, train, eval, report, and what is there to use."""
+"""Commands on runs: features, train, eval, calibrate, report, export; and what is there to use."""
 
 from __future__ import annotations
 
@@ -10,83 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, At, Protocol, app, counts, data_app, progress_bars
-from zerotag.errors import UnknownNameError
-
-
-@data_app.command("build")
-def build_data(
-    name: Annotated[str, typer.Argument(help="pocket-scenes, pocket-emoji or pocket-scenes-dev")],
-    out: Annotated[Path | None, typer.Option(help="Where to write it; zerotag's cache when left out.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
-) -> None:
-    """Build a pocket data set from the npm registry: real drawings, tagged with words by people.
-
-    The archives (17 MB) are fetched once, with pinned versions and checked sums. A build that was stopped goes on
-    where it was.
-
-    Example: `zerotag data build pocket-scenes`
-    """
-    from zerotag.datasets import dataset_folder
-    from zerotag.datasets.pocket import BUILDERS
-
-    if name not in BUILDERS:
-        raise UnknownNameError("pocket data set", name, list(BUILDERS))
-    with progress_bars() as progress:
-        root = BUILDERS[name](out or dataset_folder(name), seed=seed, progress=progress)
-    print(root)
-
-
-@data_app.command("check")
-def check_data(
-    data: Annotated[str, typer.Argument(help="A data set's folder in any layout, or a pocket data set's name.")],
-    open_pictures: Annotated[
-        bool, typer.Option("--open-pictures", help="Decode every picture and name the broken ones; takes a while.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say what is in a data set: its layout, pictures, labels, Q, what is missing, and what is odd about it.
-
-    Example: `zerotag data check NUS-WIDE`
-    """
-    from zerotag import tables
-    from zerotag.datasets.check import check
-
-    with progress_bars() as progress:
-        found = check(data, open_pictures=open_pictures, progress=progress)
-    if as_json:
-        print(json.dumps(found.to_dict(), indent=1))
-    else:
-        Console().print(*tables.dataset_check(found), sep="\n")
-
-
-@data_app.command("fake")
-def fake_data(
-    name: Annotated[str, typer.Argument(help="nus-wide or open-images")],
-    out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
-    layout: Annotated[
-        str, typer.Option(help="raw, hdf5 or tfrecord; of nus-wide also hdf5-table, ml2p, ml-decoder or coco.")
-    ] = "raw",
-    images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
-    seen: Annotated[int, typer.Option(help="Seen labels; the real sets have 925 and 7,186.")] = 40,
-    unseen: Annotated[int, typer.Option(help="Unseen labels; the real sets have 81 and 400.")] = 10,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same set.")] = 0,
-) -> None:
-    """Write a small made-up data set in a real layout, to see what it looks like and to try commands on.
-
-    Its labels can be learned: each is a colour, and word_vectors.txt tells what colour.
-
-    Example: `zerotag data fake nus-wide fake-nus --layout hdf5 --images 500`
-    """
-    from zerotag.datasets import fake_nus_wide, fake_open_images
-
-    if name not in ("nus-wide", "open-images"):
-        raise UnknownNameError("data set to fake", name, ["nus-wide", "open-images"])
-    if name == "nus-wide":
-        fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
-    else:
-        fake_open_images.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
-    print(out)
+from zerotag.cli.console import AsJson, At, ModelName, Protocol, app, counts, progress_bars
 
 
 @app.command()
@@ -178,6 +102,39 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(help="Annotated pictures that it was not trained on; the run's test split if left out."),
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write a reliability diagram to this PNG file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a run's scores into confidences, kept in its folder, and tell how far they can be trusted.
+
+    What is printed was fitted to one half of the pictures and judged on the other; for labels without training pictures
+    it was fitted to one half of these labels and judged on the other, too.
+
+    Example: `zerotag calibrate runs/gbe pocket-scenes`
+    """
+    from zerotag import tables
+    from zerotag.tagging.calibrate import calibrate as fit
+    from zerotag.tagging.calibrate import to_plain
+
+    with progress_bars() as progress:
+        _, trust = fit(run, data, progress=progress)
+    if figure is not None:
+        from zerotag.reporting.reliability import draw
+
+        draw(trust, figure)
+    if as_json:
+        print(json.dumps(to_plain(trust), indent=1))
+    else:
+        Console().print(tables.trust(trust))
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Finished, evaluated runs; the first one is shown in depth.")],
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
@@ -191,6 +148,25 @@ def report(
     with progress_bars() as progress:
         write_report(runs, out, progress=progress)
     print(out)
+
+
+@app.command()
+def onnx(
+    model: ModelName,
+    file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    labels: Annotated[str | None, typer.Option(help="Labels whose vectors are written beside it.")] = None,
+) -> None:
+    """Write backbone and model as one ONNX file, with the label vectors as an input: any words, without Python.
+
+    Example: `zerotag onnx runs/gbe gbe.onnx --labels words.txt`
+    """
+    from zerotag.tagging.onnx_model import export_onnx
+    from zerotag.tagging.tagger import Tagger
+    from zerotag.tagging.words import read_words
+
+    tagger = Tagger.load(model)
+    vectors = export_onnx(tagger, tagger.vocabulary(None if labels is None else read_words(labels)), file)
+    print(f"{file}\n{vectors}")
 
 
 @app.command()

@@ -1,0 +1,105 @@
+"""Commands on data sets: build, check, make up, and take from a library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from zerotag.cli.console import AsJson, CatalogueOrFolder, data_app, progress_bars
+from zerotag.errors import UnknownNameError
+
+
+@data_app.command("build")
+def build_data(
+    name: Annotated[str, typer.Argument(help="pocket-scenes, pocket-emoji or pocket-scenes-dev")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; zerotag's cache when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Build a pocket data set from the npm registry: real drawings, tagged with words by people.
+
+    The archives (17 MB) are fetched once, with pinned versions and checked sums. A build that was stopped goes on
+    where it was.
+
+    Example: `zerotag data build pocket-scenes`
+    """
+    from zerotag.datasets import dataset_folder
+    from zerotag.datasets.pocket import BUILDERS
+
+    if name not in BUILDERS:
+        raise UnknownNameError("pocket data set", name, list(BUILDERS))
+    with progress_bars() as progress:
+        root = BUILDERS[name](out or dataset_folder(name), seed=seed, progress=progress)
+    print(root)
+
+
+@data_app.command("check")
+def check_data(
+    data: Annotated[str, typer.Argument(help="A data set's folder in any layout, or a pocket data set's name.")],
+    open_pictures: Annotated[
+        bool, typer.Option("--open-pictures", help="Decode every picture and name the broken ones; takes a while.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in a data set: its layout, pictures, labels, Q, what is missing, and what is odd about it.
+
+    Example: `zerotag data check NUS-WIDE`
+    """
+    from zerotag import tables
+    from zerotag.datasets.check import check
+
+    with progress_bars() as progress:
+        found = check(data, open_pictures=open_pictures, progress=progress)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        Console().print(*tables.dataset_check(found), sep="\n")
+
+
+@data_app.command("fake")
+def fake_data(
+    name: Annotated[str, typer.Argument(help="nus-wide or open-images")],
+    out: Annotated[Path, typer.Argument(help="Folder to write it to; a new one.")],
+    layout: Annotated[
+        str, typer.Option(help="raw, hdf5 or tfrecord; of nus-wide also hdf5-table, ml2p, ml-decoder or coco.")
+    ] = "raw",
+    images: Annotated[int, typer.Option(help="Pictures, for training and testing together.")] = 500,
+    seen: Annotated[int, typer.Option(help="Seen labels; the real sets have 925 and 7,186.")] = 40,
+    unseen: Annotated[int, typer.Option(help="Unseen labels; the real sets have 81 and 400.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same set.")] = 0,
+) -> None:
+    """Write a small made-up data set in a real layout, to see what it looks like and to try commands on.
+
+    Its labels can be learned: each is a colour, and word_vectors.txt tells what colour.
+
+    Example: `zerotag data fake nus-wide fake-nus --layout hdf5 --images 500`
+    """
+    from zerotag.datasets import fake_nus_wide, fake_open_images
+
+    if name not in ("nus-wide", "open-images"):
+        raise UnknownNameError("data set to fake", name, ["nus-wide", "open-images"])
+    if name == "nus-wide":
+        fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+    else:
+        fake_open_images.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
+    print(out)
+
+
+@data_app.command("from-catalogue")
+def data_from_catalogue(
+    where: CatalogueOrFolder,
+    out: Annotated[Path, typer.Argument(help="Folder to write the data set to; a new one.")],
+) -> None:
+    """Make a data set of what was accepted and rejected on the page, to train on; pictures stay where they are.
+
+    Example: `zerotag data from-catalogue holiday holiday-labels`
+    """
+    from zerotag.tagging.catalogue import Catalogue, catalogue_of
+    from zerotag.tagging.from_catalogue import write_dataset
+
+    with Catalogue(catalogue_of(where)) as catalogue:
+        number = write_dataset(catalogue, out)
+    print(f"{number} pictures, {out}")

@@ -1,0 +1,70 @@
+"""Heat maps of a folder's pictures, drawn into files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from zerotag.heatmaps import overlay
+from zerotag.progress import Progress, silent
+from zerotag.storage import full_disk_explained
+from zerotag.tagging.readers import Decoded, Readers, Refusal, decoded, thumbnail
+from zerotag.tagging.tagger import Tag, Tagger
+
+LABELS_DRAWN = 3
+LONGEST_SIDE_PX = 1024
+
+
+def write_heat_maps(
+    tagger: Tagger, folder: Path, tagged: Iterable[tuple[str, list[Tag]]], out: Path, *, progress: Progress = silent
+) -> dict[str, str]:
+    """Draw where each picture's three best labels come from, at most 1,024 pixels wide and high.
+
+    Pictures are decoded in worker processes, as those of :func:`zerotag.tagging.library.update` are.
+
+    Args:
+        tagger: the model.
+        folder: of the pictures.
+        tagged: paths below it, and tags.
+        out: folder to write to; the files of ``a/b.jpg`` are ``a/b.jpg.<label>.png``.
+        progress: is told of pictures drawn.
+
+    Returns:
+        Why pictures were not drawn, by path.
+
+    Raises:
+        ZerotagError: the model has no heat maps, or the disk is full.
+    """
+    tagger.require_heat_maps()
+    pictures = [(path, tags) for path, tags in tagged if tags]
+    files = [folder / path for path, _ in pictures]
+    preprocessing = tagger.backbone.preprocessing
+    square = partial(decoded, side_px=preprocessing.size_px, resampling=preprocessing.resampling)
+    failures: dict[str, str] = {}
+    with Readers() as readers:
+        both = zip(
+            readers.each(square, files), readers.each(partial(thumbnail, side_px=LONGEST_SIDE_PX), files), strict=True
+        )
+        for number, ((path, tags), ((_, pixels), (_, jpeg))) in enumerate(zip(pictures, both, strict=True), start=1):
+            if isinstance(pixels, Refusal):
+                failures[path] = pixels.reason
+            elif isinstance(jpeg, Refusal):
+                failures[path] = jpeg.reason
+            else:
+                _draw(tagger, pixels, jpeg, [tag.label for tag in tags[:LABELS_DRAWN]], out / path)
+            progress("Drawing heat maps", number, len(pictures))
+    return failures
+
+
+def _draw(tagger: Tagger, pixels: Decoded, jpeg: bytes, labels: list[str], target: Path) -> None:
+    (heats,) = tagger.heat_maps_of_pixels(tagger.backbone.preprocessing.batch([pixels.pixels]), labels)
+    picture = Image.open(BytesIO(jpeg))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for label, heat in zip(labels, heats, strict=True):
+        file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
+        with full_disk_explained(file):
+            overlay(picture, heat).save(file)
