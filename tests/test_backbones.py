@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from zerotag import onnx_maps
-from zerotag.backbones import STRIDES, create_backbone, frozen_backbone, registry_tensors
+from zerotag.backbones import create_backbone, frozen_backbone, registry_tensors
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.images import open_picture
+from zerotag.strides import STRIDES, WHOLE
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -45,9 +46,11 @@ def test_the_backbone_gives_the_maps_of_the_whole_model() -> None:
     normalised = ((pixels.float() - backbone.mean) / backbone.std).permute(0, 3, 1, 2)
     with torch.inference_mode():
         maps = backbone(pixels)
-        _, expected = model.forward_intermediates(normalised, indices=[2, 3, 4])
+        last, expected = model.forward_intermediates(normalised, indices=[2, 3, 4])
+        classes, from_whole = model.forward_head(last), model.classifier(maps[WHOLE][:, :, 0, 0])
     for stride, one in zip(STRIDES, expected, strict=True):
         torch.testing.assert_close(maps[stride], one, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(from_whole, classes, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("with_onnx", [True, False])
@@ -63,7 +66,7 @@ def test_frozen_for_inference_the_maps_stay_the_same(with_onnx: bool, monkeypatc
     assert isinstance(frozen.maps, onnx_maps.OnnxMaps) == with_onnx
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     assert frozen.record() == record
-    for stride in STRIDES:
+    for stride in (*STRIDES, WHOLE):
         torch.testing.assert_close(after[stride], before[stride], rtol=1e-3, atol=1e-3)
 
 
@@ -71,19 +74,31 @@ def test_an_exported_backbone_comes_from_the_cache_without_timm(monkeypatch: pyt
     first = frozen_backbone(LITE0, size_px=64)
     monkeypatch.setitem(sys.modules, "timm", None)
     again = frozen_backbone(LITE0, size_px=64)
-    assert again.record() == first.record() and again.channels == {8: 40, 16: 112, 32: 320}
+    assert again.record() == first.record() and again.channels == {8: 40, 16: 112, 32: 320, WHOLE: 1280}
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     for stride, maps in first(pixels).items():
         assert torch.equal(again(pixels)[stride], maps)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg19", "mobilenetv3_small_100"])
-def test_any_backbone_with_the_strides_will_do(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "whole"), [("resnet18", 512), ("vgg11", 4096), ("mobilenetv3_small_100", 1024), ("convnext_atto", 320)]
+)
+def test_any_backbone_with_the_strides_will_do(name: str, whole: int) -> None:
     backbone = create_backbone(name, pretrained=False, size_px=64).eval()
     with torch.inference_mode():
         maps = backbone(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
-    assert {s: m.shape[1:] for s, m in maps.items()} == {s: (backbone.channels[s], 64 // s, 64 // s) for s in STRIDES}
-    assert backbone.weights == "random:0"
+    sides = {stride: 64 // stride for stride in STRIDES} | {WHOLE: 1}
+    assert {s: m.shape[1:] for s, m in maps.items()} == {s: (backbone.channels[s], *(sides[s],) * 2) for s in sides}
+    assert backbone.channels[WHOLE] == whole and backbone.weights == "random:0"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", LITE0])
+def test_without_the_whole_picture_nothing_is_left_to_train_in_vain(name: str) -> None:
+    backbone = create_backbone(name, pretrained=False, size_px=64, whole=False).train()
+    maps = backbone(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8))
+    assert list(maps) == list(backbone.channels) == list(STRIDES)
+    sum((one.square().sum() for one in maps.values()), torch.zeros(())).backward()
+    assert [name for name, weight in backbone.named_parameters() if weight.grad is None] == []
 
 
 def test_random_weights_are_the_same_each_time_and_leave_the_random_state() -> None:

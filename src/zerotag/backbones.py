@@ -1,4 +1,4 @@
-"""Backbones: any timm model as a map from pixels to feature maps at strides 8, 16 and 32.
+"""Backbones: any timm model as a map from pixels to feature maps at strides 8, 16 and 32, and of the whole picture.
 
 Preprocessing travels with the weights: a :class:`Backbone` takes raw uint8 pixels and normalises them itself. timm is
 imported only where a model is built by it, since that takes 15 seconds on a slow machine.
@@ -23,8 +23,7 @@ from zerotag import onnx_maps
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.images import squared
 from zerotag.registry_weights import REGISTRY_WEIGHTS
-
-STRIDES = (8, 16, 32)
+from zerotag.strides import STRIDES, WHOLE
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std), persistent=False)
 
     def forward(self, pixels: UInt8[Tensor, "b h w 3"]) -> dict[int, Float[Tensor, "b _c _h _w"]]:
-        """Feature maps by stride."""
+        """Feature maps by stride; of stride ``WHOLE`` one cell."""
         planes = pixels.permute(0, 3, 1, 2).contiguous().float()
         normalised = (planes - self.mean[:, None, None]) / self.std[:, None, None]
         return dict(zip(self.channels, self.maps(normalised), strict=True))
@@ -120,8 +119,16 @@ def _of_record(record: dict[str, Any], maps: nn.Module) -> Backbone:
     return Backbone(record["name"], maps, record["weights"], preprocessing, channels).eval()
 
 
-def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -> Backbone:
-    """The timm model ``name`` cut down to its feature maps at strides 8, 16 and 32; torch's random state stays.
+def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224, whole: bool = True) -> Backbone:
+    """The timm model ``name`` as feature maps at strides 8, 16 and 32; torch's random state stays.
+
+    Args:
+        name: of the model.
+        pretrained: with weights from a package or a model hub; drawn at random otherwise.
+        size_px: side of the square that pictures are brought to.
+        whole: make the features of the whole picture too, what the classifier would have read: for VGG19 the 4,096
+            activations of its last hidden layer, for ResNets the average of the last map. Without it the layers behind
+            the last map are left out, so that none is trained in vain.
 
     Raises:
         UnknownNameError: timm has no such model.
@@ -133,39 +140,65 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224) -
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models())
     with torch.random.fork_rng(devices=[]):
-        return _create(name, pretrained, size_px)
+        return _create(name, pretrained, size_px, whole)
 
 
-def _create(name: str, pretrained: bool, size_px: int) -> Backbone:
+def _create(name: str, pretrained: bool, size_px: int, whole: bool) -> Backbone:
     import timm
 
-    try:
-        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
-    except (RuntimeError, AttributeError, NotImplementedError) as error:  # timm has no error of its own for it
-        raise ZerotagError(f"backbone '{name}' gives no feature maps in timm ({error})") from error
-    if not set(STRIDES) <= set(reductions):
-        raise ZerotagError(
-            f"backbone '{name}' has feature maps at strides {reductions}, but 8, 16 and 32 are needed; "
-            "choose a convolutional one such as tf_efficientnet_lite0, resnet50 or vgg19"
-        )
-    # vgg's last block comes before its last pooling, so a stride may be met twice: the deepest map is taken
-    last = {stride: index for index, stride in enumerate(reductions)}
-    options: dict[str, Any] = {"features_only": True, "out_indices": [last[stride] for stride in STRIDES]}
     if pretrained and name in REGISTRY_WEIGHTS:
         source = REGISTRY_WEIGHTS[name]
-        maps = timm.create_model(name, **options)
-        wanted = maps.state_dict().keys()
-        state = {key: value for key, value in registry_tensors(name).items() if key in wanted}
-        maps.load_state_dict(state, strict=False)
+        model = timm.create_model(name)
+        model.load_state_dict(registry_tensors(name), strict=False)
         weights = source.checksum()
         preprocessing = _preprocessing(name, size_px, source.mean, source.std)
     else:
         torch.manual_seed(0)
-        maps = _from_hub(name, options) if pretrained else timm.create_model(name, **options)
+        model = _from_hub(name) if pretrained else timm.create_model(name)
         weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random:0"
         preprocessing = _preprocessing(name, size_px)
-    channels = dict(zip(maps.feature_info.reduction(), maps.feature_info.channels(), strict=True))
-    return Backbone(name, maps, weights, preprocessing, channels)
+    maps = TimmMaps(name, model, whole)
+    return Backbone(name, maps, weights, preprocessing, maps.channels)
+
+
+class TimmMaps(nn.Module):
+    """Normalised pixels to the maps of a timm model, and to the features of the whole picture.
+
+    Attributes:
+        channels: number of channels by stride.
+
+    Raises:
+        ZerotagError: the model has no maps of all the strides.
+    """
+
+    model: Any
+
+    def __init__(self, name: str, model: Any, whole: bool) -> None:
+        super().__init__()
+        if not hasattr(model, "forward_intermediates"):
+            raise ZerotagError(f"backbone '{name}' gives no feature maps in timm; choose another one")
+        reductions = [info["reduction"] for info in model.feature_info]
+        if not set(STRIDES) <= set(reductions):
+            raise ZerotagError(
+                f"backbone '{name}' has feature maps at strides {reductions}, but 8, 16 and 32 are needed; "
+                "choose a convolutional one such as tf_efficientnet_lite0, resnet50 or vgg19"
+            )
+        # a stride may be met twice: the deepest map is taken
+        last = {stride: index for index, stride in enumerate(reductions)}
+        self.indices = [last[stride] for stride in STRIDES]
+        self.channels: dict[int, int] = {stride: model.feature_info[last[stride]]["num_chs"] for stride in STRIDES}
+        self.model, self.whole = model, whole
+        if whole:
+            self.channels[WHOLE] = model.head_hidden_size
+        else:
+            model.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+
+    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
+        """The maps in the order of the strides, last the whole picture as one cell."""
+        if not self.whole:
+            return list(self.model.forward_intermediates(pixels, self.indices, intermediates_only=True))
+        last, maps = self.model.forward_intermediates(pixels, self.indices)
+        return [*maps, self.model.forward_head(last, pre_logits=True)[:, :, None, None]]
 
 
 def registry_tensors(name: str) -> dict[str, Tensor]:
@@ -198,13 +231,13 @@ def _preprocessing(name: str, size_px: int, mean: float | None = None, std: floa
     )
 
 
-def _from_hub(name: str, options: dict[str, Any]) -> Any:
+def _from_hub(name: str) -> Any:
     import timm
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return timm.create_model(name, pretrained=True, **options)
+            return timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises errors of many libraries
         offline = ", ".join(REGISTRY_WEIGHTS)
         raise ZerotagError(

@@ -120,7 +120,7 @@ def evaluate_run(
                     f"model {run.settings.model.name} cannot do setting '{impossible[0]}': it ranks only labels that "
                     f"it was trained on; it can do {', '.join(network.model.settings)}"
                 )
-            inputs = inputs_for(run.settings, dataset, source, progress)
+            inputs = inputs_for(run.settings, dataset, source, progress, network.model.strides_read)
         test = dataset.rows(TEST)
         if not len(test):
             raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,6 +56,12 @@ class CachedMaps:
     def batch(self, indices: np.ndarray) -> dict[int, torch.Tensor]:
         """Maps of some pictures by stride, each [b, c, h, w] in half precision."""
         return {stride: torch.from_numpy(maps[indices]) for stride, maps in self.maps.items()}
+
+    def reading(self, strides: Sequence[int]) -> CachedMaps:
+        """The same with maps of some strides alone."""
+        some = copy(self)
+        some.maps = {stride: self.maps[stride] for stride in strides}
+        return some
 
     @property
     def done(self) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,12 @@ class KeptMaps:
     def batch(self, indices: np.ndarray) -> dict[int, torch.Tensor]:
         """Maps of some pictures by stride, each [b, c, h, w] in half precision."""
         return {stride: torch.from_numpy(maps[indices]) for stride, maps in self.maps.items()}
+
+    def reading(self, strides: Sequence[int]) -> KeptMaps:
+        """The same with maps of some strides alone."""
+        some = copy(self)
+        some.maps = {stride: self.maps[stride] for stride in strides}
+        return some
 
     def record(self) -> dict[str, Any]:
         """What the maps are: those of the data set."""

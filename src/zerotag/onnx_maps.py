@@ -31,7 +31,7 @@ def is_available() -> bool:
 
 def exported(name: str, size_px: int, weights: str) -> Path:
     """Where the export of a backbone with these weights lies in the cache, once it was made."""
-    key = f"{name}-{size_px}-{weights.replace(':', '-')}-timm{version('timm')}-torch{version('torch')}"
+    key = f"{name}-whole-{size_px}-{weights.replace(':', '-')}-timm{version('timm')}-torch{version('torch')}"
     return cache_folder() / "onnx" / f"{key}.onnx"
 
 

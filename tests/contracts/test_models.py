@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.models import TaggingModel, create_model, list_models
+from zerotag.strides import WHOLE
 from zerotag.training.checkpoint import load_tensors, load_weights, save_tensors
 
-CHANNELS = {8: 6, 16: 10, 32: 12}
-SIDES = {8: 28, 16: 14, 32: 7}
+CHANNELS = {8: 6, 16: 10, 32: 12, WHOLE: 14}
+SIDES = {8: 28, 16: 14, 32: 7, WHOLE: 1}
 VECTOR_DIM = 10
 # quicker than the defaults; a model that is not named here is tested with its defaults
 SMALL = {
@@ -46,6 +47,21 @@ def make(name: str, W: Tensor | None = None) -> TaggingModel:
 def test_maps_that_are_not_there_are_named(name: str) -> None:
     with pytest.raises(ZerotagError, match=f"model {name} reads feature maps of stride (16|32), and"):
         create_model(name, channels={8: 6}, vector_dim=VECTOR_DIM, **SMALL.get(name, {})).meet_labels(random_vectors(9))
+
+
+def test_maps_that_are_not_read_need_not_be_there(name: str) -> None:
+    model, W = make(name).eval(), random_vectors(9)
+    few = {stride: maps for stride, maps in random_maps(2).items() if stride in model.strides_read}
+    assert few and torch.equal(model.score(model.embed(few), W), model.score(model.embed(random_maps(2)), W))
+
+
+def test_maps_without_the_whole_picture_will_do(name: str) -> None:
+    maps = {stride: one for stride, one in random_maps(2).items() if stride != WHOLE}
+    channels = {stride: number for stride, number in CHANNELS.items() if stride != WHOLE}
+    model = create_model(name, channels=channels, vector_dim=VECTOR_DIM, **SMALL.get(name, {}))
+    model.meet_labels(random_vectors(9))
+    assert WHOLE not in model.strides_read
+    assert model.score(model.embed(maps), random_vectors(9)).isfinite().all()
 
 
 def test_a_model_that_was_told_of_no_labels_says_so_or_needs_none(name: str) -> None:
@@ -145,7 +161,7 @@ def small_world(images: int, prototypes: Tensor, seed: int) -> tuple[dict[int, T
             y, x = (int(v) for v in torch.randint(0, 6, (2,), generator=random))
             for s, channels in CHANNELS.items():
                 cell = SIDES[s] // 7
-                place = (slice(y * cell, (y + 2) * cell), slice(x * cell, (x + 2) * cell))
+                place = [slice(at * cell, (at + 2) * cell) if cell else slice(1) for at in (y, x)]
                 maps[s][i, :, *place] += prototypes[c, :channels, None, None]
     return {s: m.relu() for s, m in maps.items()}, positives
 

@@ -46,6 +46,7 @@ class AttentionPerCluster(TaggingModel):
         super().__init__(channels, vector_dim)
         self.num_clusters = num_clusters
         self.regions = LesaRegions(channels, strides, grid, width)
+        self.strides_read = self.regions.strides
         self.attention = RegionAttention(width, num_clusters)
         self.projection = nn.Linear(width, vector_dim, bias=False)
         self.register_buffer("centres", torch.zeros(num_clusters, vector_dim))

@@ -44,6 +44,7 @@ class AttentionPerLabel(TaggingModel):
     ) -> None:
         super().__init__(channels, vector_dim)
         self.regions = LesaRegions(channels, strides, grid, width)
+        self.strides_read = self.regions.strides
         self.key = nn.Linear(width, vector_dim, bias=False)
         self.value = nn.Linear(width, vector_dim, bias=False)
 

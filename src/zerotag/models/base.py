@@ -26,8 +26,12 @@ class TaggingModel(nn.Module, ABC):
     """A map from feature maps to semantic vectors, and a rule that scores labels against them.
 
     Args:
-        channels: number of channels of the backbone's maps by stride (8, 16, 32).
+        channels: number of channels of the backbone's maps by stride: 8, 16, 32, and ``WHOLE`` for the feature of the
+            whole picture; or some of them.
         vector_dim: length D of a label vector.
+
+    Attributes:
+        strides_read: of the maps that the method reads, others need not be loaded; all, where it does not say.
     """
 
     has_heat_maps: ClassVar[bool] = False
@@ -36,6 +40,7 @@ class TaggingModel(nn.Module, ABC):
     def __init__(self, channels: dict[int, int], vector_dim: int) -> None:
         super().__init__()
         self.channels, self.vector_dim = channels, vector_dim
+        self.strides_read = tuple(channels)
 
     def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
         """Told once, before training, of the vectors of the labels that are trained.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import hinge_rank
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import global_average, regions, scored_in_blocks
+from zerotag.models.layers import GlobalFeature, regions, scored_in_blocks
 
 
 class ConvReluNorm(nn.Sequential):
@@ -71,8 +71,8 @@ class BiAM(TaggingModel):
     W v_c + b, its match with a region ⟨e_r, W v_c + b⟩, its score the mean of the six best matches. Loss: hinge rank.
     Details are those of the authors' code. S holds Wᵀe_r, and ⟨e_r, b⟩ as a last number.
 
-    Departure: the global feature is the average of the deepest map, where the paper takes the 4096 activations of
-    VGG19's last hidden layer.
+    The global feature is the last hidden layer of the backbone's classifier, for VGG19 4096 activations as in the
+    paper.
 
     Args:
         channels: number of channels of the backbone's maps by stride.
@@ -103,7 +103,9 @@ class BiAM(TaggingModel):
         self.strides, self.grid, self.best_regions = tuple(strides), grid, best_regions
         self.convolution = ConvReluNorm(sum(channels[stride] for stride in strides), width)
         self.region_context = RegionContext(width, num_heads)
-        self.scene_context = SceneContext(width, channels[32])
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (*self.strides, self.feature.stride)
+        self.scene_context = SceneContext(width, self.feature.width)
         self.join = nn.Linear(2 * width, joined)
         self.classifier = nn.Linear(vector_dim, joined)
 
@@ -111,7 +113,7 @@ class BiAM(TaggingModel):
         """One vector a region, and its match with the classifiers' offset."""
         h = self.convolution(regions(feature_maps, self.strides, self.grid))
         from_regions = self.region_context(h.flatten(2).transpose(1, 2))
-        from_scene = self.scene_context(h, global_average(feature_maps)).flatten(2).transpose(1, 2)
+        from_scene = self.scene_context(h, self.feature(feature_maps)).flatten(2).transpose(1, 2)
         joined = F.leaky_relu(self.join(torch.cat([from_regions, from_scene], 2)), 0.2)
         return joined @ torch.cat([self.classifier.weight, self.classifier.bias[:, None]], 1)
 

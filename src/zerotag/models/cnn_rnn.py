@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from zerotag.models.base import ClosedSetModel, FeatureMaps, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("cnn_rnn")
@@ -48,7 +48,9 @@ class CNNRNN(ClosedSetModel):
         self.steps, self.beams = steps, beams
         self.recurrence = nn.LSTM(embedding, hidden, batch_first=True)
         self.from_labels = nn.Linear(hidden, embedding)
-        self.from_image = nn.Linear(channels[32], embedding)
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+        self.from_image = nn.Linear(self.feature.width, embedding)
 
     def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
         """Lay out an embedding for each label, and one for the start of a path."""
@@ -57,7 +59,7 @@ class CNNRNN(ClosedSetModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 e"]:
         """The image in the space of label embeddings."""
-        vector: Tensor = self.from_image(global_average(feature_maps))
+        vector: Tensor = self.from_image(self.feature(feature_maps))
         return vector[:, None]
 
     def loss(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zerotag.errors import ZerotagError
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("conse")
@@ -32,11 +32,13 @@ class CONSE(TaggingModel):
     def __init__(self, channels: dict[int, int], vector_dim: int, *, num_labels: int = 10) -> None:
         super().__init__(channels, vector_dim)
         self.num_labels = num_labels
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
 
     def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
         """Lay out the classifier of the labels with vectors ``W``."""
         self.register_buffer("label_vectors", W.clone())
-        self.classifier = nn.Linear(self.channels[32], len(W))
+        self.classifier = nn.Linear(self.feature.width, len(W))
 
     def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b k"]:
         """Logits of the trained labels.
@@ -48,7 +50,7 @@ class CONSE(TaggingModel):
             raise ZerotagError(
                 "CONSE has a classifier of the trained labels; tell it of them with model.meet_labels(W)"
             )
-        logits: Tensor = self.classifier(global_average(feature_maps))
+        logits: Tensor = self.classifier(self.feature(feature_maps))
         return logits
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:

@@ -47,6 +47,7 @@ class Deep0Tag(TaggingModel):
     ) -> None:
         super().__init__(channels, vector_dim)
         self.windows, self.pooling = tuple(windows), pooling
+        self.strides_read = (32,)
         self.network = nn.Sequential(
             nn.Linear(channels[32], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, vector_dim)
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import ranknet
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("fast0tag")
@@ -20,8 +20,7 @@ class Fast0Tag(TaggingModel):
     A network maps the image's global feature x to a principal direction along which positive labels rank ahead of
     negative ones: S = f(x), score ⟨f(x), v_c⟩, RankNet loss divided by |T||T̄| (their eq. 6-8).
 
-    Departure: the paper takes the 4096 activations of VGG19's last hidden layer; here x is the average over
-    positions of the stride-32 map, which every backbone has.
+    x is the last hidden layer of the backbone's classifier, for VGG19 4096 activations as in the paper.
 
     Args:
         channels: number of channels of the backbone's maps by stride.
@@ -39,7 +38,9 @@ class Fast0Tag(TaggingModel):
         dropout: float = 0.3,
     ) -> None:
         super().__init__(channels, vector_dim)
-        widths = [channels[32], *hidden]
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+        widths = [self.feature.width, *hidden]
         blocks = [
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
             for before, after in pairwise(widths)
@@ -48,7 +49,7 @@ class Fast0Tag(TaggingModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:
         """The principal direction of each image."""
-        direction: Tensor = self.network(global_average(feature_maps))
+        direction: Tensor = self.network(self.feature(feature_maps))
         return direction[:, None]
 
     def loss(

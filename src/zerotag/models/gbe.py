@@ -177,6 +177,7 @@ class GBE(TaggingModel):
         self.regularisation, self.normalise = regularisation, normalise
         others = tuple(stride for stride in (32, 8) if fusion and stride in channels)
         self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, *others), pool_first)
+        self.strides_read = tuple({*self.fusion.strides, *((32,) if gem else ())})
         self.grouping = nn.Linear(self.fusion.out_channels, num_groups * vector_dim)
         self.lid = LocalInformationDistinguishing(num_groups, vector_dim, attention_scale) if lid else None
         self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None

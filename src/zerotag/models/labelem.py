@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import weighted_rank
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("labelem")
@@ -26,11 +26,13 @@ class LabelEM(TaggingModel):
 
     def __init__(self, channels: dict[int, int], vector_dim: int) -> None:
         super().__init__(channels, vector_dim)
-        self.projection = nn.Linear(channels[32], vector_dim, bias=False)
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+        self.projection = nn.Linear(self.feature.width, vector_dim, bias=False)
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:
         """The image in the space of label vectors."""
-        vector: Tensor = self.projection(global_average(feature_maps))
+        vector: Tensor = self.projection(self.feature(feature_maps))
         return vector[:, None]
 
     def loss(

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from zerotag.strides import STRIDES, WHOLE
+
 NUMBERS_AT_ONCE = 2**24
 
 
@@ -59,12 +61,32 @@ def attention(
     return weights.to(v.dtype) @ v
 
 
+class GlobalFeature(nn.Module):
+    """The feature of the whole picture: the last hidden layer of the backbone's classifier.
+
+    Where the maps come without it, as from data sets that bring maps alone, the average of the deepest map.
+
+    Attributes:
+        stride: of the map that is read.
+        width: numbers of the feature.
+    """
+
+    def __init__(self, channels: dict[int, int]) -> None:
+        super().__init__()
+        self.stride = WHOLE if WHOLE in channels else max(STRIDES)
+        self.width = channels[self.stride]
+
+    def forward(self, feature_maps: dict[int, Tensor]) -> Float[Tensor, "b w"]:
+        """The average over positions; of the whole picture there is one."""
+        return feature_maps[self.stride].mean((2, 3))
+
+
 class LesaRegions(nn.Module):
     """Region features as LESA makes them: maps of some strides on one grid, 2x2 convolution, BatchNorm, ReLU."""
 
     def __init__(self, channels: dict[int, int], strides: Sequence[int], grid: int, width: int) -> None:
         super().__init__()
-        self.strides, self.grid = strides, grid
+        self.strides, self.grid = tuple(strides), grid
         in_channels = sum(channels[stride] for stride in strides)
         self.convolution = nn.Conv2d(in_channels, width, 2, bias=False)
         self.norm = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
@@ -107,11 +129,6 @@ def scored_in_blocks(
     if len(blocks) > 1 and torch.is_grad_enabled():
         return torch.cat([checkpoint(score, block, use_reentrant=False) for block in blocks], 1)
     return torch.cat([score(block) for block in blocks], 1)
-
-
-def global_average(feature_maps: dict[int, Tensor]) -> Float[Tensor, "b c"]:
-    """The global feature: the deepest map averaged over positions."""
-    return feature_maps[32].mean((2, 3))
 
 
 def regions(feature_maps: dict[int, Tensor], strides: Sequence[int], grid: int) -> Float[Tensor, "b c g g"]:

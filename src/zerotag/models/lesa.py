@@ -56,6 +56,7 @@ class LESA(TaggingModel):
         self.num_attentions = num_attentions
         self.distribution, self.global_margin, self.span = distribution, global_margin, span
         self.regions = LesaRegions(channels, strides, grid, width)
+        self.strides_read = self.regions.strides
         self.attention = RegionAttention(width, num_attentions)
         self.projection = nn.Linear(width, vector_dim, bias=False)
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from zerotag.models.base import ClosedSetModel, FeatureMaps, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("logistic")
@@ -21,14 +21,19 @@ class Logistic(ClosedSetModel):
         vector_dim: length D of a label vector; labels are told apart by them, nothing else.
     """
 
+    def __init__(self, channels: dict[int, int], vector_dim: int) -> None:
+        super().__init__(channels, vector_dim)
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+
     def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
         """Lay out a regression for each label."""
         super().meet_labels(W)
-        self.classifier = nn.Linear(self.channels[32], len(W))
+        self.classifier = nn.Linear(self.feature.width, len(W))
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 e"]:
         """The global feature."""
-        return global_average(feature_maps)[:, None]
+        return self.feature(feature_maps)[:, None]
 
     def logits(self, S: Float[Tensor, "b 1 e"]) -> Float[Tensor, "b k"]:
         """Of the probability that an image has a label."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import diversity_weight, ranknet, semantic_regulariser
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("sdl")
@@ -35,11 +35,13 @@ class SDL(TaggingModel):
     ) -> None:
         super().__init__(channels, vector_dim)
         self.regularisation = regularisation
-        self.projection = nn.Linear(channels[32], num_vectors * vector_dim, bias=False)
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+        self.projection = nn.Linear(self.feature.width, num_vectors * vector_dim, bias=False)
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """The principal vectors of each image."""
-        vectors: Tensor = self.projection(global_average(feature_maps))
+        vectors: Tensor = self.projection(self.feature(feature_maps))
         return vectors.unflatten(1, (-1, self.vector_dim))
 
     def loss(

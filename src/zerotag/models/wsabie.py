@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zerotag.losses import warp
 from zerotag.models.base import ClosedSetModel, FeatureMaps, register
-from zerotag.models.layers import global_average
+from zerotag.models.layers import GlobalFeature
 
 
 @register("wsabie")
@@ -27,7 +27,9 @@ class WSABIE(ClosedSetModel):
 
     def __init__(self, channels: dict[int, int], vector_dim: int, *, dim: int = 100) -> None:
         super().__init__(channels, vector_dim)
-        self.projection = nn.Linear(channels[32], dim, bias=False)
+        self.feature = GlobalFeature(channels)
+        self.strides_read = (self.feature.stride,)
+        self.projection = nn.Linear(self.feature.width, dim, bias=False)
 
     def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
         """Lay out a vector of the joint space for each label."""
@@ -37,7 +39,7 @@ class WSABIE(ClosedSetModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 e"]:
         """The image in the joint space."""
-        vector: Tensor = self.projection(global_average(feature_maps))
+        vector: Tensor = self.projection(self.feature(feature_maps))
         return vector[:, None]
 
     def logits(self, S: Float[Tensor, "b 1 e"]) -> Float[Tensor, "b k"]:

@@ -52,7 +52,7 @@ def make(request: Request) -> list[Path]:
     network = load_network(run, W, source)
     inputs = inputs_for(run.settings, dataset, source, request.progress)
     batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-    pooled = [batch[32].float().mean((2, 3)) for _, batch in prefetched(inputs.batch, batches)]
+    pooled = [batch[max(batch)].float().mean((2, 3)) for _, batch in prefetched(inputs.batch, batches)]
     spaces = {
         "before": torch.cat(pooled).numpy(),
         "after": embed_all(network, inputs, rows, progress=request.progress).flatten(1).numpy(),

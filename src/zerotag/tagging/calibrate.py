@@ -126,7 +126,7 @@ def _examples(
     rows = dataset.rows(TEST) if is_own else np.arange(len(dataset.paths))
     settings = run.settings.model_copy(update={"data": data or run.settings.data})
     source = map_source(settings, dataset)
-    inputs = inputs_for(settings, dataset, source, progress)
+    inputs = inputs_for(settings, dataset, source, progress, tagger.network.model.strides_read)
     S = embed_all(tagger.network, inputs, rows, progress=progress)
     vocabulary = tagger.vocabulary(dataset.labels, allow_missing=True)
     columns = dataset.columns(vocabulary.names)

@@ -20,6 +20,7 @@ from zerotag.backbones import Backbone, Preprocessing
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.labels import LabelSet
 from zerotag.models import FeatureMaps
+from zerotag.strides import WHOLE
 from zerotag.tagging.untrained import UntrainedModel
 from zerotag.tagging.words import named_set
 from zerotag.training.network import Network
@@ -47,7 +48,7 @@ class ClipModel(UntrainedModel):
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:
         """The image's vector, of unit length."""
-        return F.normalize(feature_maps[32].flatten(1).float(), dim=1)[:, None]
+        return F.normalize(feature_maps[WHOLE].flatten(1).float(), dim=1)[:, None]
 
 
 class LabelSentences:
@@ -103,7 +104,7 @@ def parts_of(name: str) -> tuple[Network, Backbone, LabelSet, LabelSentences, li
     side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
     mean, std = (tuple(getattr(visual, key)) for key in ("image_mean", "image_std"))
     W, _ = LabelSentences(name, clip, tokenize)(["a"])
-    channels = {32: W.shape[1]}
+    channels = {WHOLE: W.shape[1]}
     backbone = Backbone(architecture, ImageVectors(clip), name, Preprocessing(side, mean, std, "bicubic"), channels)
     labels = LabelSet(tuple(word.name for word in named_set("photographer").words))
     network = Network(ClipModel(channels, W.shape[1])).eval()

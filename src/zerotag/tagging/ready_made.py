@@ -12,6 +12,7 @@ from zerotag.backbones import frozen_backbone, registry_tensors
 from zerotag.errors import UnknownNameError
 from zerotag.labels import LabelSet
 from zerotag.models import FeatureMaps
+from zerotag.strides import WHOLE
 from zerotag.tagging import open_clip_model
 from zerotag.tagging.untrained import UntrainedModel
 from zerotag.tagging.words import imagenet_words
@@ -79,19 +80,14 @@ class ImageNetConse(UntrainedModel):
     def __init__(self, channels: dict[int, int], classes: Float[Tensor, "k d"]) -> None:
         super().__init__(channels, classes.shape[1])
         weights = registry_tensors(BACKBONE)
-        width, depth = weights["conv_head.weight"].shape[:2]
-        self.head = nn.Sequential(nn.Conv2d(depth, width, 1, bias=False), nn.BatchNorm2d(width, eps=1e-3), nn.ReLU6())
-        self.classifier = nn.Linear(width, len(classes))
-        parts = ((self.head[0], "conv_head"), (self.head[1], "bn2"), (self.classifier, "classifier"))
-        for part, key in parts:
-            own = {name.removeprefix(f"{key}."): t for name, t in weights.items() if name.startswith(f"{key}.")}
-            part.load_state_dict(own, strict=False)
+        self.classifier = nn.Linear(channels[WHOLE], len(classes))
+        self.classifier.load_state_dict({key: weights[f"classifier.{key}"] for key in ("weight", "bias")})
         self.register_buffer("classes", classes)
         self.requires_grad_(False)
 
     def probabilities(self, feature_maps: FeatureMaps) -> Float[Tensor, "b k"]:
         """Of the classes of ImageNet."""
-        logits: Tensor = self.classifier(self.head(feature_maps[32]).mean((2, 3)))
+        logits: Tensor = self.classifier(feature_maps[WHOLE].flatten(1))
         return logits.float().softmax(1)
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b 1 d"]:

@@ -70,7 +70,7 @@ def prepare(
     fit_rows, held_rows = _hold_out(train, settings.selection.held_out_pictures, rng)
     fit_labels, held_labels = _hold_out(np.arange(len(labels.seen)), settings.selection.held_out_labels, rng)
     network = build_network(settings, source, source.channels, W[fit_labels])
-    inputs = inputs_for(settings, dataset, source, progress)
+    inputs = inputs_for(settings, dataset, source, progress, network.model.strides_read)
     seen = dataset.columns(labels.seen)
 
     def examples(rows: np.ndarray, chosen: np.ndarray) -> Examples:
@@ -129,8 +129,9 @@ def map_source(settings: Settings, dataset: PictureDataset) -> Backbone | Stored
 def backbone_for(settings: Settings) -> Backbone:
     """The backbone of the settings; frozen unless it is trained too."""
     wanted = settings.backbone
-    create = create_backbone if wanted.train else frozen_backbone
-    return create(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
+    if wanted.train:
+        return create_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px, whole=False)
+    return frozen_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
 
 
 def build_network(
@@ -144,14 +145,22 @@ def build_network(
 
 
 def inputs_for(
-    settings: Settings, dataset: PictureDataset, source: Backbone | StoredMaps, progress: Progress
+    settings: Settings,
+    dataset: PictureDataset,
+    source: Backbone | StoredMaps,
+    progress: Progress,
+    strides: Sequence[int] | None = None,
 ) -> Inputs:
-    """Feature maps of all pictures, kept, stored or cached, or their pixels where the backbone is trained too."""
-    if not isinstance(source, Backbone):
-        return kept_maps(dataset) or source
-    if settings.backbone.train:
+    """Feature maps of all pictures, kept, stored or cached, or their pixels where the backbone is trained too.
+
+    Maps of other ``strides`` than those named are not read from the disk, where they lie there one by one.
+    """
+    if isinstance(source, Backbone) and settings.backbone.train:
         return Pixels([dataset.picture(i) for i in range(len(dataset.paths))], source.preprocessing)
-    return cached_features(dataset, source, progress=progress)
+    if isinstance(source, Backbone):
+        return cached_features(dataset, source, progress=progress).reading(strides or tuple(source.channels))
+    kept = kept_maps(dataset)
+    return kept.reading(strides or tuple(source.channels)) if kept else source
 
 
 def load_network(run: Run, W: Float[Tensor, "c d"], source: Backbone | StoredMaps) -> Network:
