@@ -16,6 +16,7 @@ from zerotag.datasets.folder import read_folder
 from zerotag.errors import ZerotagError
 from zerotag.features import cached_features, extract_features
 from zerotag.images import BadPictureError, open_picture
+from zerotag.strides import WHOLE
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,7 @@ def test_maps_are_those_of_the_backbone_in_half_precision(dataset: PictureDatase
         8: (40, 4, 4),
         16: (112, 2, 2),
         32: (320, 1, 1),
+        WHOLE: (1280, 1, 1),
     }
     for stride, maps in found.items():
         assert maps.dtype == torch.float16

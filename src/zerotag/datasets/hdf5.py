@@ -32,6 +32,7 @@ from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 from zerotag.storage import cache_folder, mapped, write_atomically
+from zerotag.strides import WHOLE
 
 SUFFIXES = (".h5", ".hdf5")
 FEATURES, LABELS, CONCEPTS = "-features", "-labels", "-labels_81"
@@ -54,14 +55,14 @@ class HDF5Maps:
     """Maps read from the files when they are asked for, picture by picture.
 
     Maps of 14 by 14 positions have stride 16; that of stride 32 is their maximum over two by two, which is VGG19's last
-    pooling. A vector is a map of one position at stride 32.
+    pooling. A vector is the feature of the whole picture.
     """
 
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
         channels, positions = parts[0].shape
         self.side = round(positions**0.5)
-        self.channels = {16: channels, 32: channels} if self.side > 1 else {32: channels}
+        self.channels = {16: channels, 32: channels} if self.side > 1 else {WHOLE: channels}
         self._first = np.cumsum([0, *(len(part.names) for part in parts)])
 
     def batch(self, indices: np.ndarray) -> dict[int, torch.Tensor]:
@@ -73,7 +74,7 @@ class HDF5Maps:
             if len(chosen):
                 found[chosen] = part.read((indices[chosen] - self._first[number]).tolist())
         maps = torch.from_numpy(found).unflatten(2, (self.side, self.side))
-        return {16: maps, 32: F.max_pool2d(maps, 2)} if self.side > 1 else {32: maps}
+        return {16: maps, 32: F.max_pool2d(maps, 2)} if self.side > 1 else {WHOLE: maps}
 
     def record(self) -> dict[str, Any]:
         """What the maps are, as plain data."""

@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.models.base import MODELS, FeatureMaps, TaggingModel, register
+from zerotag.strides import WHOLE
 
 __all__ = ["MODELS", "FeatureMaps", "TaggingModel", "create_model", "list_models", "model_summary", "register"]
 
@@ -33,9 +34,10 @@ class _Channels(dict[int, int]):
         self.model = model
 
     def __missing__(self, stride: int) -> int:
+        at_hand = " and ".join("of the whole picture" if one == WHOLE else f"of stride {one}" for one in self)
         raise ZerotagError(
-            f"model {self.model} reads feature maps of stride {stride}, and those at hand have stride "
-            f"{', '.join(map(str, self))}; choose another model, or other maps"
+            f"model {self.model} reads feature maps of stride {stride}, and there are features {at_hand}; choose "
+            "another model, or other maps"
         )
 
 
@@ -44,7 +46,7 @@ def create_model(name: str, *, channels: dict[int, int], vector_dim: int, **opti
 
     Args:
         name: one of :func:`list_models`.
-        channels: number of channels of the maps by stride (8, 16, 32, or some of them).
+        channels: number of channels of the maps by stride (8, 16, 32 and ``WHOLE``, or some of them).
         vector_dim: length of a label vector.
         options: what the model's own docstring lists.
 
