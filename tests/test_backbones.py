@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from zerotag import onnx_maps
-from zerotag.backbones import create_backbone, frozen_backbone, registry_tensors
+from zerotag.backbones import create_backbone, frozen_backbone
 from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.images import open_picture
 from zerotag.strides import STRIDES, WHOLE
+from zerotag.timm_maps import registry_tensors
 
 LITE0 = "tf_efficientnet_lite0"
 

