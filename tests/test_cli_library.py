@@ -91,4 +91,4 @@ def test_a_model_for_other_programs(shell: Shell, toy_run: Path, words: Path, tm
 
 def test_a_server_for_nothing(shell: Shell, tmp_path: Path) -> None:
     code, _, err = shell("serve", tmp_path / "none")
-    assert code == 1 and "holds no run" in err
+    assert code == 1 and "there is no run" in err and "conse-imagenet" in err

@@ -102,6 +102,9 @@ class Tagger:
 
         if ready_made.is_name(str(model)):
             return ready_made.load(str(model))
+        if not Path(model).exists():
+            easy = ", ".join(ready_made.names())
+            raise ZerotagError(f"there is no run {model}; train one, or take one that needs no training: {easy}")
         run = load_run(Path(model))
         W, _ = vectors_for(run.settings, run.labels)
         backbone = backbone_for(run.settings)
