@@ -1,9 +1,10 @@
 """A folder of photographs tagged from end to end, beside the model alone; words, and files, by the thousand.
 
-Run: python benchmarks/library.py [RUN]
+Run: python benchmarks/library.py [RUN [NUMBER]]
 
 RUN is a finished run, or conse-imagenet when left out. 2,000 JPEGs of 12 megapixels are made of 20 different ones, each
-with bytes of its own behind its end, so that all are read and computed. Each case runs in a process of its own.
+with bytes of its own behind its end, so that all are read and computed; or NUMBER of them, for slow models, and then
+without the files by the thousand. Each case runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ MANY_WORDS = 10_000
 FEW_FILES, MANY_FILES = 1_000, 100_000
 
 
-def photographs(folder: Path) -> None:
+def photographs(folder: Path, number: int) -> None:
     """Files of the size of photographs: smooth grounds with some detail, 2 to 3 MB each."""
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -43,29 +44,30 @@ def photographs(folder: Path) -> None:
         pixels = np.clip(np.asarray(small.resize(SIZE, Image.Resampling.BICUBIC)) + grain, 0, 255).astype(np.uint8)
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "JPEG", quality=85)
-        for copy in range(PHOTOS // DIFFERENT):
+        for copy in range(number // DIFFERENT):
             (folder / f"{index:02}-{copy:03}.jpg").write_bytes(content.getvalue() + bytes([0, copy]))
 
 
 def model_alone(model: str, folder: Path) -> float:
     """Seconds that the model takes for as many pictures, which are decoded already."""
-    tagger = Tagger.load(model)
-    pixels = np.stack([tagger.pixels(path) for path in sorted(folder.iterdir())[:BATCH_SIZE]])
+    tagger, paths = Tagger.load(model), sorted(folder.iterdir())
+    pixels = np.stack([tagger.pixels(path) for path in paths[:BATCH_SIZE]])
     tagger.embed_pixels(pixels)
+    batches = len(paths) // BATCH_SIZE
     began = time.perf_counter()
-    for _ in range(PHOTOS // BATCH_SIZE):
+    for _ in range(batches):
         tagger.embed_pixels(pixels)
-    return (time.perf_counter() - began) * PHOTOS / (PHOTOS // BATCH_SIZE * BATCH_SIZE)
+    return (time.perf_counter() - began) * len(paths) / (batches * BATCH_SIZE)
 
 
 def decoding_alone(model: str, folder: Path) -> float:
     """Seconds of one core that decoding as many pictures takes."""
-    tagger = Tagger.load(model)
-    paths = sorted(folder.iterdir())[:: PHOTOS // 40]
+    tagger, paths = Tagger.load(model), sorted(folder.iterdir())
+    some = paths[:: len(paths) // 40]
     began = time.perf_counter()
-    for path in paths:
+    for path in some:
         tagger.pixels(path)
-    return (time.perf_counter() - began) * PHOTOS / len(paths)
+    return (time.perf_counter() - began) * len(paths) / len(some)
 
 
 def end_to_end(model: str, folder: Path) -> tuple[float, float, float]:
@@ -104,26 +106,29 @@ def many_files(model: str, folder: Path, number: int) -> tuple[float, float]:
 
 def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else "conse-imagenet"
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else PHOTOS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "photographs"
-        photographs(folder)
-        megabytes = sum(path.stat().st_size for path in folder.iterdir()) / PHOTOS / 1e6
+        photographs(folder, number)
+        megabytes = sum(path.stat().st_size for path in folder.iterdir()) / number / 1e6
         # a process of its own for each, and not a daemon's, which may have no worker processes
         with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
             alone = pool.submit(model_alone, model, folder).result()
             decoding = pool.submit(decoding_alone, model, folder).result()
             first, second, words = pool.submit(end_to_end, model, folder).result()
-            few = pool.submit(many_files, model, Path(name) / "few", FEW_FILES).result()
-            many = pool.submit(many_files, model, Path(name) / "many", MANY_FILES).result()
-    print(f"{model}, {PHOTOS:,} JPEGs of 12 megapixels, {megabytes:.1f} MB each\n")
+            files = [] if number != PHOTOS else [FEW_FILES, MANY_FILES]
+            costs = [pool.submit(many_files, model, Path(name) / str(each), each).result() for each in files]
+    print(f"{model}, {number:,} JPEGs of 12 megapixels, {megabytes:.1f} MB each\n")
     print("| piece of work | seconds | beside the model alone |\n|---|---:|---:|")
     print(f"| the model alone, pictures decoded before | {alone:.1f} | 1 |")
     print(f"| decoding alone, on one core | {decoding:.1f} | {decoding / alone:.2f} |")
     print(f"| a new folder, end to end | {first:.1f} | {first / alone:.2f} |")
     print(f"| the same folder again | {second:.1f} | {second / alone:.2f} |")
     print(f"| the same with {MANY_WORDS:,} words | {words:.1f} | {words / alone:.2f} |")
-    print("\n| small files, a thousand different | seconds | peak memory, GB |\n|---|---:|---:|")
-    print(f"| {FEW_FILES:,} | {few[0]:.1f} | {few[1]:.2f} |\n| {MANY_FILES:,} | {many[0]:.1f} | {many[1]:.2f} |")
+    if files:
+        print("\n| small files, a thousand different | seconds | peak memory, GB |\n|---|---:|---:|")
+    for each, (seconds, gigabytes) in zip(files, costs, strict=True):
+        print(f"| {each:,} | {seconds:.1f} | {gigabytes:.2f} |")
 
 
 if __name__ == "__main__":
