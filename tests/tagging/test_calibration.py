@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,22 @@ def test_thresholds_choose(catalogued: tuple[Path, Tagger], squares: Path) -> No
     assert len(tags) == 48 and sum(tag.label == "red" for tag in given) == 48
     assert not any(tag.label == "blue" for tag in given)
     assert all(tag.confidence is not None and tag.confidence >= 0.3 for tag in given if tag.label == "green")
+
+
+def test_in_a_folder_of_one_picture_it_is_as_sure_as_without_a_folder(
+    catalogued: tuple[Path, Tagger], squares: Path, tmp_path: Path
+) -> None:
+    tagger, folder = catalogued[1], tmp_path / "one"
+    folder.mkdir()
+    shutil.copy(squares / "40.png", folder)
+    vocabulary, place = tagger.vocabulary(), catalogue_of(folder)
+    with Catalogue(place, folder) as catalogue:
+        update(catalogue, tagger, plan(folder, place, tagger))
+        ((_, tags),) = FolderTags(catalogue, tagger, vocabulary, Rule(top_k=99))
+    alone = tagger.confidences(tagger.scores(tagger.embed([squares / "40.png"]), vocabulary), vocabulary)
+    assert alone is not None and np.ptp(alone) > 0.1
+    found = {tag.label: tag.confidence for tag in tags}
+    np.testing.assert_allclose([found[name] for name in vocabulary.names], alone[0], atol=0.1)
 
 
 def test_a_wished_precision_is_the_mean_confidence_of_what_is_given(

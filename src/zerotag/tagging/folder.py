@@ -91,7 +91,8 @@ class FolderTags:
             yield names, scores, self.tagger.confidences(scores, self.vocabulary, self.spread)
 
     def _spread(self) -> Spread:
-        spread = Spread(len(self.vocabulary.names))
+        """Over the folder and the pictures of the calibration, since a few pictures would not tell."""
+        spread = self.tagger.reference_spread(self.vocabulary)
         for _, S in self.catalogue.pictures(self.model):
             spread.add(self.tagger.scores(torch.from_numpy(S.astype(np.float32)), self.vocabulary))
         return spread

@@ -191,9 +191,12 @@ class Tagger:
         """
         if self.calibration is None:
             return None
-        if spread is None:
-            spread = Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
-        return self.calibration.confidences(scores, vocabulary.names, spread)
+        return self.calibration.confidences(scores, vocabulary.names, spread or self.reference_spread(vocabulary))
+
+    def reference_spread(self, vocabulary: Vocabulary) -> Spread:
+        """The spread of each label's scores over the pictures of the calibration, which the tagger must have."""
+        assert self.calibration is not None
+        return Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
 
     def rank(
         self,
