@@ -92,3 +92,12 @@ def test_a_model_for_other_programs(shell: Shell, toy_run: Path, words: Path, tm
 def test_a_server_for_nothing(shell: Shell, tmp_path: Path) -> None:
     code, _, err = shell("serve", tmp_path / "none")
     assert code == 1 and "there is no run" in err and "conse-imagenet" in err
+
+
+def test_a_place_that_cannot_be_written(shell: Shell, toy_run: Path, squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shell("tag", toy_run, squares, "--catalogue", tmp_path / "c.zerotag")
+    code, out, err = shell("export", tmp_path / "c.zerotag", tmp_path / "file" / "tags.csv")
+    assert code == 1 and out == "" and "name another place" in err and "Traceback" not in err
+    code, _, err = shell("report", toy_run, "--out", tmp_path / "file" / "report.html")
+    assert code == 1 and "Traceback" not in err

@@ -22,6 +22,12 @@ def main() -> None:
     except ZerotagError as error:
         notes.print(f"[red]zerotag:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+    except OSError as error:  # a place that a person named and that cannot be read or written
+        if error.filename is None or error.strerror is None:
+            raise
+        reason = f"{error.filename}: {error.strerror}; name another place, or see that you may use this one"
+        notes.print(f"[red]zerotag:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         notes.print("stopped; the same command goes on from here, with --resume where it has one")
         sys.exit(130)
