@@ -11,7 +11,7 @@ import pytest
 
 from zerotag.errors import ZerotagError
 from zerotag.harness import tuning
-from zerotag.harness.tuning import tune
+from zerotag.harness.tuning import Found, tune
 from zerotag.training.run import load_run
 from zerotag.training.settings import Settings, load_settings, validate_settings
 
@@ -23,6 +23,10 @@ def start(toy_settings: dict[str, Any], **model: Any) -> Settings:
     if model:
         tree["model"] = model
     return validate_settings(tree, "the test")
+
+
+def without_seconds(found: Found) -> list[dict[str, Any]]:
+    return [row | {"seconds": 0} for row in found.trials]
 
 
 def test_the_best_trial_becomes_settings_to_train_with(toy_settings: dict[str, Any], tmp_path: Path) -> None:
@@ -45,23 +49,24 @@ def test_a_search_goes_on_and_comes_to_the_same(toy_settings: dict[str, Any], tm
     whole = tune(settings, tmp_path / "whole", num_trials=3)
     tune(settings, tmp_path / "parts", num_trials=1)
     parts = tune(settings, tmp_path / "parts", num_trials=3)
-    same = [[{k: v for k, v in row.items() if k != "seconds"} for row in found.trials] for found in (whole, parts)]
-    assert same[0] == same[1]
+    assert without_seconds(parts) == without_seconds(whole)
 
 
-def test_a_trial_that_was_killed_is_tried_again(
+def test_a_trial_that_was_killed_is_tried_again_and_the_search_comes_to_the_same(
     toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*given: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
     settings = start(toy_settings)
-    monkeypatch.setattr(tuning, "train", killed)
-    with pytest.raises(KeyboardInterrupt):
-        tune(settings, tmp_path, num_trials=2)
-    monkeypatch.undo()
-    found = tune(settings, tmp_path, num_trials=2)
-    assert found.trials[0]["learning_rate"] == 1e-3 and len(found.trials) == 2
+    whole = tune(settings, tmp_path / "whole", num_trials=3)
+    for done in range(3):
+        monkeypatch.setattr(tuning, "train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(settings, tmp_path / "killed", num_trials=3)
+        monkeypatch.undo()
+        killed_at_times = tune(settings, tmp_path / "killed", num_trials=done + 1)
+    assert without_seconds(killed_at_times) == without_seconds(whole)
 
 
 def test_a_method_with_fixed_labels_is_judged_on_all_of_them(toy_settings: dict[str, Any], tmp_path: Path) -> None:

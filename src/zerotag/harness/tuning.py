@@ -108,7 +108,7 @@ def _run_trial(study: Study, settings: Settings, folder: Path, progress: Progres
     from optuna.trial import TrialState
 
     # a sampler made anew for each trial draws the same whether or not the search was stopped before
-    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=1000 * settings.seed + len(study.trials))
+    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=1000 * settings.seed + len(_finished(study)))
     trial = study.ask()
     chosen = _with(settings, _suggest(trial))
     began = time.monotonic()
