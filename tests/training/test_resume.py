@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -77,8 +78,8 @@ def train_until(settings: dict[str, Any], folder: Path, moment: str, number: int
         if what.startswith("Training"):
             die_at("in step", done)
 
-    Path.replace = counted_replace  # type: ignore[method-assign, assignment] (a process of its own)
-    loop.train(validate_settings(settings, "the test"), folder, resume=True, progress=progress)
+    with patch.object(Path, "replace", counted_replace):
+        loop.train(validate_settings(settings, "the test"), folder, resume=True, progress=progress)
 
 
 @pytest.mark.parametrize(("moment", "number"), MOMENTS, ids=lambda value: str(value))

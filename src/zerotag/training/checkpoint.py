@@ -35,7 +35,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], PlainData]:
     try:
         with safe_open(path, "pt") as file:
             plain = json.loads((file.metadata() or {}).get("plain", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, plain  # noqa: SIM118 (no mapping)
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, plain
     except (OSError, SafetensorError) as error:
         raise ZerotagError(f"{path} cannot be read ({error}); train the run again") from error
 
