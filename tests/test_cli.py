@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from PIL import Image
+from typer.core import TyperArgument, TyperOption
 
 from colours import COLOURS
 from shell import Shell
@@ -47,6 +50,17 @@ def album(tmp_path: Path) -> Path:
         Image.new("RGB", (80, 60), COLOURS["red"]).save(folder / name)
     (folder / "bad.jpg").write_bytes(b"no picture")
     return folder
+
+
+def test_no_help_text_holds_what_markdown_leaves_out() -> None:
+    def texts(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (option.help or "" for option in command.params if isinstance(option, TyperOption | TyperArgument))
+        for one in getattr(command, "commands", {}).values():
+            yield from texts(one)
+
+    found = list(texts(typer.main.get_command(cli.app)))
+    assert len(found) > 100 and not [text for text in found if re.search(r"<\w+>", text)]
 
 
 def test_figures_come_as_a_table_and_as_json(shell: Shell, runs: Path) -> None:

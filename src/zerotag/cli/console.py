@@ -25,7 +25,7 @@ notes = Console(stderr=True)
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:<architecture>:<weights>."
+        metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:ARCHITECTURE:WEIGHTS."
     ),
 ]
 CatalogueOrFolder = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")]

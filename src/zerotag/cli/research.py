@@ -62,7 +62,7 @@ def tune(
     method: Annotated[str, typer.Argument(help="A model, a recipe, or a YAML file to start from.")],
     data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
     trials: Annotated[int, typer.Option(min=1, help="How many trainings.")] = 8,
-    out: Annotated[Path | None, typer.Option(help="Folder; runs/tune/<method>-<data> when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/tune/METHOD-DATA when left out.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the start.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +99,7 @@ def bench(
     setting: Annotated[str, typer.Option(help="Any of zsl, gzsl and multilabel, separated by commas.")] = (
         "zsl,gzsl,multilabel"
     ),
-    out: Annotated[Path | None, typer.Option(help="Folder; runs/bench/<data> when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/bench/DATA when left out.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; one a core when left out.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all methods.")] = None,
 ) -> None:
@@ -147,9 +147,9 @@ def study(
     ),
     method: Annotated[str, typer.Option(help="What is studied: a model, a recipe, or a YAML file.")] = "gbe",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each training.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder; runs/study/<data> when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/study/DATA when left out.")] = None,
     runs: Annotated[
-        Path | None, typer.Option(help="Folder of its trainings, such as that of a bench; <out>/runs when left out.")
+        Path | None, typer.Option(help="Folder of its trainings, such as that of a bench; OUT/runs when left out.")
     ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of all trainings.")] = None,
 ) -> None:

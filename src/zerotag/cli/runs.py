@@ -45,7 +45,7 @@ def features(
 @app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or a recipe that comes along (see: zerotag models).")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<config>-seed<seed> when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/CONFIG-seedSEED when left out.")] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set optimiser.epochs=5")
     ] = None,
