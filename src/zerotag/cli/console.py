@@ -24,9 +24,7 @@ notes = Console(stderr=True)
 
 ModelName = Annotated[
     str,
-    typer.Argument(
-        metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:ARCHITECTURE:WEIGHTS."
-    ),
+    typer.Argument(metavar="RUN", help="Folder of a finished run, conse-imagenet, or open-clip:ARCHITECTURE:WEIGHTS."),
 ]
 CatalogueOrFolder = Annotated[Path, typer.Argument(metavar="CATALOGUE", help="A tagged folder, or its catalogue.")]
 Protocol = Annotated[str, typer.Option(help="paper, lesa, biam, biam-open-images or sdl: whose rules are judged by.")]
