@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
+from zerotag import tables
 from zerotag.errors import UnknownNameError
 from zerotag.published import AtK, Published, doubts, implied_q, published_numbers
 
@@ -50,3 +52,9 @@ def test_an_unknown_data_set_names_the_known_ones() -> None:
     assert {row.data for row in published_numbers("nus-wide")} == {"nus-wide"}
     with pytest.raises(UnknownNameError, match="did you mean: nus-wide"):
         published_numbers("nuswide")
+
+
+def test_no_name_is_cut_in_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=80).print(*tables.published(published_numbers()))
+    printed = capsys.readouterr().out
+    assert "GBE-MLZSL (!)" in printed and "all VGG19" in printed and "…" not in printed

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -118,13 +119,18 @@ def published(rows: Sequence[Published]) -> list[Table]:
         data, setting, in_depth = group
         own = [row for row in rows if (row.data, row.setting, row.at_k != ()) == group]
         sources = ", ".join(dict.fromkeys(row.source for row in own)) if in_depth else "mAP alone, each paper's own"
-        table = Table(title=f"{data}, {setting}: {sources}")
+        backbones = {row.backbone for row in own}
+        features = f", all {own[0].backbone}" if len(backbones) == 1 else ""
+        table = Table(
+            title=f"{data}, {setting}: {sources}{features}", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+        )
         ks = [at.k for at in own[0].at_k]
-        table.add_column("method")
+        table.add_column("method", overflow="fold")
         for heading in [*(f"{name}@{k}" for k in ks for name in ("P", "R", "F1")), "mAP", *(["Q"] if in_depth else [])]:
             table.add_column(heading, justify="right")
-        table.add_column("backbone")
-        table.add_column("protocol")
+        if not features:
+            table.add_column("backbone")
+        table.add_column("protocol", overflow="fold")
         reasons = []
         for row in own:
             doubtful = doubts(row, rows)
@@ -133,7 +139,9 @@ def published(rows: Sequence[Published]) -> list[Table]:
             values = [value for at in row.at_k for value in (at.precision, at.recall, at.f1)]
             cells = ["–" if v is None else f"{v:.1f}" for v in (*values, row.mean_average_precision)]
             name = f"{row.method} {'(!)' if doubtful else ''}".strip()
-            table.add_row(name, *cells, *([implied_q(row)] if in_depth else []), row.backbone, row.protocol or "?")
+            cells += [implied_q(row)] if in_depth else []
+            cells += [] if features else [row.backbone]
+            table.add_row(name, *cells, row.protocol or "?")
         if reasons:
             table.caption = "(!) " + "\n(!) ".join(reasons)
             table.caption_justify = "left"
