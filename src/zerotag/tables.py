@@ -113,22 +113,23 @@ def trials(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def published(rows: Sequence[Published]) -> list[Table]:
-    """A table for each data set, setting and source; rows in doubt carry a mark, and below stands why."""
+    """A table for each data set, setting and source; rows in doubt carry a mark, and below stands why.
+
+    A backbone that all rows share stands in the title.
+    """
     tables = []
     for group in dict.fromkeys((row.data, row.setting, row.at_k != ()) for row in rows):
         data, setting, in_depth = group
         own = [row for row in rows if (row.data, row.setting, row.at_k != ()) == group]
         sources = ", ".join(dict.fromkeys(row.source for row in own)) if in_depth else "mAP alone, each paper's own"
-        backbones = {row.backbone for row in own}
-        features = f", all {own[0].backbone}" if len(backbones) == 1 else ""
-        table = Table(
-            title=f"{data}, {setting}: {sources}{features}", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
-        )
+        one_backbone = len({row.backbone for row in own}) == 1
+        title = f"{data}, {setting}: {sources}" + (f", all {own[0].backbone}" if one_backbone else "")
+        table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
         ks = [at.k for at in own[0].at_k]
         table.add_column("method", overflow="fold")
         for heading in [*(f"{name}@{k}" for k in ks for name in ("P", "R", "F1")), "mAP", *(["Q"] if in_depth else [])]:
             table.add_column(heading, justify="right")
-        if not features:
+        if not one_backbone:
             table.add_column("backbone")
         table.add_column("protocol", overflow="fold")
         reasons = []
@@ -140,7 +141,7 @@ def published(rows: Sequence[Published]) -> list[Table]:
             cells = ["–" if v is None else f"{v:.1f}" for v in (*values, row.mean_average_precision)]
             name = f"{row.method} {'(!)' if doubtful else ''}".strip()
             cells += [implied_q(row)] if in_depth else []
-            cells += [] if features else [row.backbone]
+            cells += [] if one_backbone else [row.backbone]
             table.add_row(name, *cells, row.protocol or "?")
         if reasons:
             table.caption = "(!) " + "\n(!) ".join(reasons)
