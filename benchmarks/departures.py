@@ -25,6 +25,7 @@ TAKEN_BACK = {
     "nothing, but 16 groups": ["model.options.num_groups=16"],
     "pictures of 288 pixels on a grid of 9: 224 on 7": ["backbone.size_px=224", "model.options.grid=7"],
     "vectors of one learned length: lengths as they come (eq. 12)": ["model.options.unit_vectors=false"],
+    "whole picture in the global vector: maps alone (eq. 10)": ["model.options.whole_picture=false"],
     "superposed pictures: none": ["optimiser.superpose=0"],
     "linear graph: LeakyReLU of slope 0.2 (eq. 12)": ["model.options.leaky_slope=0.2"],
     "graph started at identity: at random": ["model.options.graph_start=random"],

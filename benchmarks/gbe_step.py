@@ -28,7 +28,7 @@ def group_by_group(model: GBE, maps: dict[int, Tensor]) -> Tensor:
     """S of eq. 12 with a loop over the groups, every operation written out."""
     assert model.lid is not None and model.gem is not None and model.graph is not None
     fused = model.fusion(maps).flatten(2).transpose(1, 2)
-    deepest = model.gem(maps[32]).amax((2, 3))
+    deepest = model.gem(maps)
     lid, D, nodes = model.lid, VECTOR_DIM, []
     norm, down, _, up = (dict(layer.named_parameters()) for layer in lid.feed_forward)
     for g in range(model.num_groups):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from zerotag.errors import ZerotagError
 from zerotag.models.gbe import GBE
+from zerotag.strides import WHOLE
 
 CHANNELS = {8: 6, 16: 10, 32: 32}
 D, N, B = 10, 3, 2
@@ -112,6 +113,21 @@ def test_heat_maps_add_up_for_all_switches(switches: dict[str, Any]) -> None:
     heat = model.position_scores(maps(), W)
     assert heat.shape == (B, 6, switches["grid"], switches["grid"])
     torch.testing.assert_close(heat.sum((2, 3)), model.score(model.embed(maps()), W), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [CHANNELS | {WHOLE: 12}, CHANNELS])
+def test_the_whole_picture_takes_part_and_heat_maps_still_add_up(channels: dict[int, int]) -> None:
+    torch.manual_seed(6)
+    model = GBE(channels, D, num_groups=N, fusion_channels=8, whole_picture=True).eval()
+    picture = maps() | ({WHOLE: torch.randn(B, 12, 1, 1)} if WHOLE in channels else {})
+    assert set(model.strides_read) == set(channels)
+    W = F.normalize(torch.randn(6, D), dim=1)
+    scores = model.score(model.embed(picture), W)
+    heat = model.position_scores(picture, W)
+    torch.testing.assert_close(heat.sum((2, 3)), scores, rtol=1e-4, atol=1e-4)
+    if WHOLE in channels:
+        other = picture | {WHOLE: picture[WHOLE] + 1}
+        assert not torch.allclose(model.score(model.embed(other), W), scores)
 
 
 def test_without_lid_and_gem_and_graph_a_group_is_its_maximum_over_positions() -> None:

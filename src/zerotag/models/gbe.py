@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zerotag.errors import ZerotagError
 from zerotag.losses import gbe_loss
 from zerotag.models.base import FeatureMaps, TaggingModel, register
-from zerotag.models.layers import GroupedLayerNorm, GroupedLinear, attention, resize_to_grid
+from zerotag.models.layers import GlobalFeature, GroupedLayerNorm, GroupedLinear, attention, resize_to_grid
 
 FIRST_LENGTH = 8.0
 
@@ -33,11 +33,11 @@ class MultiLayerFusion(nn.Module):
 
     def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b c g g"]:
         """F14, F14 ⊙ F7 and F14 ⊙ F28, concatenated; fewer of them where there are fewer strides."""
+        # a position's channels side by side, as all that follows wants them, so that nothing is copied on the way
+        maps = (feature_maps[stride].contiguous(memory_format=torch.channels_last) for stride in self.strides)
         middle, *others = (
-            screen(resize_to_grid(feature_maps[s], self.grid))
-            if self.pool_first
-            else resize_to_grid(screen(feature_maps[s]), self.grid)
-            for s, screen in zip(self.strides, self.screens, strict=True)
+            screen(resize_to_grid(one, self.grid)) if self.pool_first else resize_to_grid(screen(one), self.grid)
+            for one, screen in zip(maps, self.screens, strict=True)
         )
         return torch.cat([middle, *(middle * other for other in others)], 1)
 
@@ -69,20 +69,41 @@ class LocalInformationDistinguishing(nn.Module):
 class GlobalEnhancement(nn.Module):
     """GEM: channels of the deepest map weighted by what is in the whole picture (eq. 7-10)."""
 
-    def __init__(self, channels: int, vector_dim: int, gate: Literal["sigmoid", "none"]) -> None:
+    def __init__(
+        self, channels: dict[int, int], vector_dim: int, gate: Literal["sigmoid", "none"], whole_picture: bool
+    ) -> None:
         super().__init__()
         self.gate = gate
-        hidden = max(1, channels // 16)
-        self.channel_mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
-        self.screen = nn.Sequential(nn.Conv2d(channels, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU())
+        width, hidden = channels[32], max(1, channels[32] // 16)
+        self.channel_mlp = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.screen = nn.Sequential(nn.Conv2d(width, vector_dim, 1), nn.BatchNorm2d(vector_dim), nn.ReLU())
+        self.whole = WholePicture(channels, vector_dim) if whole_picture else None
 
-    def forward(self, deepest: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """The enhanced map; its maximum over positions is the global vector."""
+    def forward(self, feature_maps: FeatureMaps) -> Float[Tensor, "b d"]:
+        """The global vector: the maximum over positions of the enhanced map, and the whole picture's share."""
+        vector = self._enhanced(feature_maps[32]).amax(1)
+        return vector if self.whole is None else vector + self.whole(feature_maps)
+
+    def parts(self, feature_maps: FeatureMaps) -> Float[Tensor, "b q d"]:
+        """What each position gives to the global vector; all give the same of the whole picture's share."""
+        parts = _at_maximum(self._enhanced(feature_maps[32]), 1)
+        return parts if self.whole is None else parts + self.whole(feature_maps)[:, None] / parts.shape[1]
+
+    def _enhanced(self, deepest: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q d"]:
         weight = self.channel_mlp(deepest.mean((2, 3))) + self.channel_mlp(deepest.amax((2, 3)))
         if self.gate == "sigmoid":
             weight = weight.sigmoid()
         enhanced: Tensor = self.screen(deepest * weight[:, :, None, None])
-        return enhanced
+        return enhanced.flatten(2).transpose(1, 2)
+
+
+class WholePicture(nn.Sequential):
+    """A linear map of the feature of the whole picture, half of whose numbers are dropped in training."""
+
+    def __init__(self, channels: dict[int, int], vector_dim: int) -> None:
+        feature = GlobalFeature(channels)
+        super().__init__(feature, nn.Dropout(0.5), nn.Linear(feature.width, vector_dim))
+        self.stride = feature.stride
 
 
 class GlobalLocalGraph(nn.Module):
@@ -133,6 +154,8 @@ class GBE(TaggingModel):
         graph: global-local association graph.
         attention_scale: divide attention logits by √D; False is eq. 5 to the letter.
         gem_gate: "sigmoid" on the channel weights, or "none" as eq. 9 is printed.
+        whole_picture: add the feature of the whole picture, the last hidden layer of the backbone's classifier, by a
+            linear map to the global vector (a departure: it knows what the maps alone do not tell).
         pool_first: bring maps to the grid before they are screened, not after (a departure: less work).
         pooling: over positions, "max" for each channel by itself, or "attention" with one learned query a group
             (a departure: it keeps the channels of one object together).
@@ -159,6 +182,7 @@ class GBE(TaggingModel):
         graph: bool = True,
         attention_scale: bool = True,
         gem_gate: Literal["sigmoid", "none"] = "sigmoid",
+        whole_picture: bool = False,
         pool_first: bool = False,
         pooling: Literal["max", "attention"] = "max",
         graph_start: Literal["random", "identity"] = "random",
@@ -177,11 +201,12 @@ class GBE(TaggingModel):
         self.regularisation, self.normalise = regularisation, normalise
         others = tuple(stride for stride in (32, 8) if fusion and stride in channels)
         self.fusion = MultiLayerFusion(channels, fusion_channels, grid, (16, *others), pool_first)
-        self.strides_read = tuple({*self.fusion.strides, *((32,) if gem else ())})
         self.grouping = nn.Linear(self.fusion.out_channels, num_groups * vector_dim)
         self.lid = LocalInformationDistinguishing(num_groups, vector_dim, attention_scale) if lid else None
         self.query = nn.Parameter(torch.zeros(num_groups, vector_dim)) if pooling == "attention" else None
-        self.gem = GlobalEnhancement(channels[32], vector_dim, gem_gate) if gem else None
+        self.gem = GlobalEnhancement(channels, vector_dim, gem_gate, whole_picture) if gem else None
+        of_gem = () if self.gem is None else (32,) if self.gem.whole is None else (32, self.gem.whole.stride)
+        self.strides_read = tuple({*self.fusion.strides, *of_gem})
         node_dim = (2 if gem else 1) * vector_dim
         self.graph = GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
         self.log_length = nn.Parameter(torch.tensor(FIRST_LENGTH).log()) if unit_vectors else None
@@ -196,8 +221,7 @@ class GBE(TaggingModel):
         else:
             local_maps = self._local_maps(fused)
             local = (self._attention(local_maps) * local_maps).sum(2).transpose(0, 1)
-        global_map = self._global_map(feature_maps)
-        nodes = self._nodes(local, None if global_map is None else global_map.amax(1))
+        nodes = self._nodes(local, None if self.gem is None else self.gem(feature_maps))
         S = self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
         return S * self._stretch(S)
 
@@ -216,12 +240,11 @@ class GBE(TaggingModel):
         label hears through the graph from every group, and each of these took its numbers from some positions.
         """
         local_maps = self._local_maps(self.fusion(feature_maps).flatten(2).transpose(1, 2))
-        global_map = self._global_map(feature_maps)
         if self.query is None:
             local_parts = _at_maximum(local_maps, 2)
         else:
             local_parts = self._attention(local_maps) * local_maps
-        global_parts = None if global_map is None else _at_maximum(global_map, 1)
+        global_parts = None if self.gem is None else self.gem.parts(feature_maps)
         nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
         affinity, update, slopes = self._linearised(nodes)
         S = slopes * (affinity @ (nodes @ update))
@@ -254,10 +277,6 @@ class GBE(TaggingModel):
         # with the weight first its gradient comes in the weight's own layout
         local = (weight @ pooled.permute(1, 2, 0)).permute(2, 0, 1)
         return local + self.grouping.bias.view(self.num_groups, -1)
-
-    def _global_map(self, feature_maps: FeatureMaps) -> Float[Tensor, "b q d"] | None:
-        """The enhanced deepest map."""
-        return None if self.gem is None else self.gem(feature_maps[32]).flatten(2).transpose(1, 2)
 
     def _attention(self, local_maps: Float[Tensor, "n b p d"]) -> Float[Tensor, "n b p 1"]:
         assert self.query is not None
