@@ -2,8 +2,8 @@
 
 Run: python benchmarks/departures.py [--seeds 1] [--out runs/departures]
 
-It runs on pocket-scenes-dev, which holds no emoji of the test scenes: by its figures the settings were chosen. A third
-of the recipe's epochs, half of its channels and 7 groups let a row take minutes; pooling by maximum would take an hour.
+It runs on pocket-scenes-dev, which holds no emoji of the test scenes: by its figures the settings were chosen. Four
+epochs, half of the channels and 7 groups let a row take minutes; pooling by maximum would take an hour.
 """
 
 from __future__ import annotations
