@@ -22,13 +22,14 @@ class MissingPackageError(ZerotagError):
 
 
 class UnknownNameError(ZerotagError):
-    """A name that nothing is registered under; the message lists the nearest known names."""
+    """A name that nothing is registered under; the message lists the nearest known names, or all where none is near."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
-        super().__init__(f"there is no {kind} called '{name}'; did you mean: {', '.join(near)}?")
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean: {', '.join(near)}?" if near else f"there are: {', '.join(sorted(known))}"
+        super().__init__(f"there is no {kind} called '{name}'; {hint}")
 
 
 def first_few(labels: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pyarrow import parquet
 
+from shell import Shell
 from zerotag.cli import app
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.harness import jobs as jobs_module
@@ -148,6 +149,8 @@ def test_unknown_names_and_empty_benches_say_what_could_be_meant(squares: Path, 
     def asked(method: str, setting: str) -> None:
         plan(str(squares), [Variant.named(method)], num_seeds=1, settings=[setting], folder=tmp_path)
 
+    with pytest.raises(UnknownNameError, match="no method called 'qq'; there are: attention_per_cluster, "):
+        asked("qq", "zsl")
     with pytest.raises(UnknownNameError, match="no method called 'lisa'; did you mean: lesa"):
         asked("lisa", "zsl")
     with pytest.raises(UnknownNameError, match="no setting called 'zls'; did you mean: zsl"):
@@ -159,6 +162,14 @@ def test_unknown_names_and_empty_benches_say_what_could_be_meant(squares: Path, 
 def test_a_method_is_a_model_a_recipe_or_a_file() -> None:
     assert method_recipe("gbe") == "gbe-fast" and method_recipe("gbe-literal") == "gbe-literal"
     assert method_recipe("mine.yaml") == "mine.yaml"
+
+
+def test_a_missing_package_is_named_before_anything_is_trained(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("zerotag.cli.research.find_spec", lambda package: None)
+    code, _, err = Shell(monkeypatch, capsys)("bench", squares, "--methods", "labelem", "--out", tmp_path / "bench")
+    assert code == 1 and "'pyarrow'" in err and "zerotag[research]" in err and not (tmp_path / "bench").exists()
 
 
 def test_the_command_line_prints_the_tables(benched: list[Row], squares: Path, changes: list[str], broken: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from zerotag.cli.console import AsJson, At, Protocol, app, counts, notes, progress_bars
-from zerotag.errors import ZerotagError
+from zerotag.errors import MissingPackageError, ZerotagError
 
 
 @app.command()
@@ -114,6 +115,8 @@ def bench(
     from zerotag.harness.jobs import Variant, default_methods
     from zerotag.reporting.bench_page import write_bench
 
+    if find_spec("pyarrow") is None:  # said before hours of training, not after
+        raise MissingPackageError("pyarrow", "research", "zerotag bench")
     folder = out or Path("runs") / "bench" / Path(data).name
     chosen = methods.split(",") if methods else default_methods()
     with progress_bars() as progress:
