@@ -130,6 +130,27 @@ def test_the_whole_picture_takes_part_and_heat_maps_still_add_up(channels: dict[
         assert not torch.allclose(model.score(model.embed(other), W), scores)
 
 
+@pytest.mark.parametrize("unit_vectors", [True, False])
+def test_within_the_span_nothing_is_scored_that_no_trained_label_means(unit_vectors: bool) -> None:
+    torch.manual_seed(7)
+    options: dict[str, Any] = {"num_groups": N, "fusion_channels": 8, "unit_vectors": unit_vectors}
+    free = GBE(CHANNELS, D, **options).eval()
+    held = GBE(CHANNELS, D, within_span=True, **options).eval()
+    held.load_state_dict(free.state_dict())
+    trained = F.normalize(torch.randn(4, D), dim=1)
+    trained = torch.cat([trained, trained[:1]])  # two labels of the same meaning span no more than one
+    held.meet_labels(trained)
+    basis = torch.linalg.svd(trained).Vh
+    within, beyond = basis[:4], basis[4:]
+    S = held.embed(maps())
+    torch.testing.assert_close(held.score(S, trained), free.score(S, trained), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(held.score(S, beyond), torch.zeros(B, D - 4), rtol=0, atol=1e-4)
+    W = F.normalize(torch.randn(6, D), dim=1)
+    scores = held.score(S, W)
+    torch.testing.assert_close(scores, free.score(S, W @ within.T @ within), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(held.position_scores(maps(), W).sum((2, 3)), scores, rtol=1e-4, atol=1e-4)
+
+
 def test_without_lid_and_gem_and_graph_a_group_is_its_maximum_over_positions() -> None:
     torch.manual_seed(3)
     model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, lid=False, gem=False, graph=False).eval()

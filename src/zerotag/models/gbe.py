@@ -15,6 +15,7 @@ from zerotag.models.base import FeatureMaps, TaggingModel, register
 from zerotag.models.layers import GlobalFeature, GroupedLayerNorm, GroupedLinear, attention, resize_to_grid
 
 FIRST_LENGTH = 8.0
+SMALLEST_DIRECTION = 1e-4  # of the span, as a share of the largest: a direction below it is rounding
 
 
 class MultiLayerFusion(nn.Module):
@@ -161,12 +162,15 @@ class GBE(TaggingModel):
             (a departure: it keeps the channels of one object together).
         graph_start: "random", or "identity" plus a tenth of it (a departure: groups start apart).
         leaky_slope: of eq. 12; 1 leaves the graph linear (a departure).
+        within_span: score with that part of a label's vector which the vectors of the trained labels span (a departure:
+            the rest meets only what no picture has taught).
         unit_vectors: bring all semantic vectors to one learned length (a departure: scores are cosines times it).
         regularisation: λ of eq. 17.
         normalise: α of eq. 14, "pairs" for 1/(|T||T̄|), "positives" for 1/|T|.
     """
 
     has_heat_maps = True
+    span: Tensor | None
 
     def __init__(
         self,
@@ -187,6 +191,7 @@ class GBE(TaggingModel):
         pooling: Literal["max", "attention"] = "max",
         graph_start: Literal["random", "identity"] = "random",
         leaky_slope: float = 0.2,
+        within_span: bool = False,
         unit_vectors: bool = False,
         regularisation: float = 0.1,
         normalise: Literal["pairs", "positives"] = "pairs",
@@ -209,7 +214,14 @@ class GBE(TaggingModel):
         self.strides_read = tuple({*self.fusion.strides, *of_gem})
         node_dim = (2 if gem else 1) * vector_dim
         self.graph = GlobalLocalGraph(num_groups, node_dim, vector_dim, leaky_slope, graph_start) if graph else None
+        self.within_span = within_span
+        self.register_buffer("span", None)
         self.log_length = nn.Parameter(torch.tensor(FIRST_LENGTH).log()) if unit_vectors else None
+
+    def meet_labels(self, W: Float[Tensor, "c d"]) -> None:
+        """Lay out the projection on what the trained labels' vectors ``W`` span."""
+        if self.within_span:
+            self.span = torch.linalg.pinv(W, rtol=SMALLEST_DIRECTION) @ W
 
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """Semantic vectors S of eq. 12."""
@@ -224,6 +236,10 @@ class GBE(TaggingModel):
         nodes = self._nodes(local, None if self.gem is None else self.gem(feature_maps))
         S = self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
         return S * self._stretch(S)
+
+    def score(self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"]) -> Float[Tensor, "b c"]:
+        """Eq. 13; of ``W`` with ``within_span`` only what the trained labels span, which is all of their own."""
+        return super().score(S, self._spanned(W))
 
     def loss(
         self, output: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
@@ -248,7 +264,7 @@ class GBE(TaggingModel):
         nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
         affinity, update, slopes = self._linearised(nodes)
         S = slopes * (affinity @ (nodes @ update))
-        stretch = self._stretch(S)
+        stretch, W = self._stretch(S), self._spanned(W)
         winner = (S * stretch @ W.T).argmax(1)
         slopes = (slopes * stretch).gather(1, winner[..., None].expand(-1, -1, self.vector_dim))
         wanted = slopes * W @ update.T
@@ -290,6 +306,9 @@ class GBE(TaggingModel):
         if global_vector is None:
             return local
         return torch.cat([local, global_vector[:, None].expand_as(local)], -1)
+
+    def _spanned(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+        return W if self.span is None else W @ self.span
 
     def _stretch(self, S: Float[Tensor, "b n d"]) -> Float[Tensor, "b n 1"]:
         """What brings each vector to the learned length; 1 where lengths are left as they come."""
