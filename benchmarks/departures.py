@@ -26,6 +26,7 @@ TAKEN_BACK = {
     "pictures of 288 pixels on a grid of 9: 224 on 7": ["backbone.size_px=224", "model.options.grid=7"],
     "vectors of one learned length: lengths as they come (eq. 12)": ["model.options.unit_vectors=false"],
     "whole picture in the global vector: maps alone (eq. 10)": ["model.options.whole_picture=false"],
+    "within the span of the trained labels: whole label vectors (eq. 13)": ["model.options.within_span=false"],
     "superposed pictures: none": ["optimiser.superpose=0"],
     "linear graph: LeakyReLU of slope 0.2 (eq. 12)": ["model.options.leaky_slope=0.2"],
     "graph started at identity: at random": ["model.options.graph_start=random"],
