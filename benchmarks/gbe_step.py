@@ -34,7 +34,8 @@ def group_by_group(model: GBE, maps: dict[int, Tensor]) -> Tensor:
     for g in range(model.num_groups):
         x = F.linear(fused, model.grouping.weight[g * D : (g + 1) * D], model.grouping.bias[g * D : (g + 1) * D])
         x = x @ lid.embedding.weight[g] + lid.embedding.bias[g]
-        q, k, v = (x @ one.weight[g] + one.bias[g] for one in (lid.query, lid.key, lid.value))
+        q, v = (x @ one.weight[g] + one.bias[g] for one in (lid.query, lid.value))
+        k = x @ lid.key[g]
         x = x + torch.softmax(q @ k.transpose(1, 2) * lid.scale, -1) @ v
         y = F.layer_norm(x, (D,)) * norm["weight"][g] + norm["bias"][g]
         y = F.gelu(y @ down["weight"][g] + down["bias"][g]) @ up["weight"][g] + up["bias"][g]

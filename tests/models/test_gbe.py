@@ -50,8 +50,8 @@ def literal(model: GBE, feature_maps: dict[int, Tensor], image: int) -> Tensor:
     for m in range(N):
         x = grouped[m * D : (m + 1) * D].flatten(1).T  # [196, D]
         x = x @ model.lid.embedding.weight[m] + model.lid.embedding.bias[m]
-        # eq. 4
-        q, k, v = (x @ one.weight[m] + one.bias[m] for one in (model.lid.query, model.lid.key, model.lid.value))
+        q, v = (x @ one.weight[m] + one.bias[m] for one in (model.lid.query, model.lid.value))
+        k = x @ model.lid.key[m]  # eq. 4
         affinity = torch.softmax(q @ k.T * model.lid.scale, dim=1)  # eq. 5
         x = x + affinity @ v  # eq. 6
         norm, down, _, up = model.lid.feed_forward
@@ -83,8 +83,9 @@ def literal(model: GBE, feature_maps: dict[int, Tensor], image: int) -> Tensor:
     return torch.stack(rows)
 
 
+@pytest.mark.parametrize("lid_in_training", [True, False])
 @pytest.mark.parametrize("attention_scale", [True, False])
-def test_equals_the_literal_transcription(attention_scale: bool) -> None:
+def test_equals_the_literal_transcription(attention_scale: bool, lid_in_training: bool) -> None:
     torch.manual_seed(1)
     model = GBE(CHANNELS, D, num_groups=N, fusion_channels=8, attention_scale=attention_scale)
     for _ in range(3):  # batch statistics other than the first ones
@@ -94,6 +95,7 @@ def test_equals_the_literal_transcription(attention_scale: bool) -> None:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 2)
             torch.nn.init.normal_(module.bias)
+    model.lid.train(lid_in_training)
     S = model.embed(maps())
     for image in range(B):
         torch.testing.assert_close(S[image], literal(model, maps(), image), rtol=1e-4, atol=1e-5)

@@ -50,7 +50,9 @@ class LocalInformationDistinguishing(nn.Module):
         super().__init__()
         self.scale = dim**-0.5 if attention_scale else 1.0
         self.embedding = GroupedLinear(num_groups, dim, dim)
-        self.query, self.key, self.value = (GroupedLinear(num_groups, dim, dim) for _ in range(3))
+        self.query = GroupedLinear(num_groups, dim, dim)
+        self.key = GroupedLinear(num_groups, dim, dim).weight  # the softmax over keys would not heed a bias
+        self.value = GroupedLinear(num_groups, dim, dim)
         self.feed_forward = nn.Sequential(
             GroupedLayerNorm(num_groups, dim),
             GroupedLinear(num_groups, dim, dim // 5),
@@ -58,12 +60,25 @@ class LocalInformationDistinguishing(nn.Module):
             GroupedLinear(num_groups, dim // 5, dim),
         )
 
+    def embedded(self, fused: Float[Tensor, "b p f"], grouping: nn.Linear) -> Float[Tensor, "g b p d"]:
+        """Eq. 4 of the groups cut out of fused maps."""
+        if self.training:  # many positions at once: one product with both maps made one is less work than two
+            weight = self.embedding.weight.mT @ grouping.weight.unflatten(0, (len(self.embedding.weight), -1))
+            bias = torch.baddbmm(self.embedding.bias, grouping.bias.view_as(self.embedding.bias), self.embedding.weight)
+            return _cut(F.linear(fused, weight.flatten(0, 1), bias.flatten()), len(weight))
+        groups = _cut(grouping(fused), len(self.embedding.weight))
+        return self.embedding(groups.flatten(1, 2)).view_as(groups)
+
     def forward(self, x: Float[Tensor, "g b p d"]) -> Float[Tensor, "g b p d"]:
         """Every position attends to all others of its own group and image."""
         shape = x.shape
-        x = self.embedding(x.flatten(1, 2))
-        q, k, v = (one(x).view(shape) for one in (self.query, self.key, self.value))
-        x = x + attention(q, k, v, self.scale).flatten(1, 2)
+        x = x.flatten(1, 2)
+        if self.training:  # q kᵀ = (x Q + b) Kᵀ xᵀ, with Q Kᵀ one map
+            q, k = torch.baddbmm(self.query.bias @ self.key.mT, x, self.query.weight @ self.key.mT), x
+        else:
+            q, k = self.query(x), x @ self.key
+        v = self.value(x)
+        x = x + attention(q.view(shape), k.view(shape), v.view(shape), self.scale).flatten(1, 2)
         return (x + self.feed_forward(x)).view(shape)
 
 
@@ -280,8 +295,10 @@ class GBE(TaggingModel):
 
     def _local_maps(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "n b p d"]:
         """The groups' features at each position."""
-        groups = self.grouping(fused).unflatten(-1, (self.num_groups, -1)).permute(2, 0, 1, 3).contiguous()
-        return groups if self.lid is None else self.lid(groups)
+        if self.lid is None:
+            return _cut(self.grouping(fused), self.num_groups)
+        groups: Tensor = self.lid(self.lid.embedded(fused, self.grouping))
+        return groups
 
     def _pooled_before_grouping(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "b n d"]:
         """Attention pooling without LID: the grouping is linear, so it may follow the pooling and run once a group."""
@@ -326,6 +343,11 @@ class GBE(TaggingModel):
             return torch.eye(self.num_groups).to(nodes), identity, torch.ones_like(nodes[..., : self.vector_dim])
         before = self.graph.affinity @ (nodes @ self.graph.update)
         return self.graph.affinity, self.graph.update, torch.where(before > 0, 1.0, self.graph.slope)
+
+
+def _cut(maps: Float[Tensor, "b p e"], num_groups: int) -> Float[Tensor, "g b p d"]:
+    """Channels cut into groups."""
+    return maps.unflatten(-1, (num_groups, -1)).permute(2, 0, 1, 3).contiguous()
 
 
 def _at_maximum(maps: Tensor, axis: int) -> Tensor:
