@@ -59,7 +59,11 @@ class TaggingModel(nn.Module, ABC):
 
     def score(self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"]) -> Float[Tensor, "b c"]:
         """Score of each label: the best match among the semantic vectors, max_r ⟨S_r, v_c⟩ (GBE-MLZSL eq. 13)."""
-        return (S @ W.T).amax(1)
+        return (S @ self.compared(W).T).amax(1)
+
+    def compared(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+        """What of label vectors semantic vectors are compared with: all, where a method does not say otherwise."""
+        return W
 
     @abstractmethod
     def loss(

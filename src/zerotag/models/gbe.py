@@ -252,9 +252,9 @@ class GBE(TaggingModel):
         S = self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
         return S * self._stretch(S)
 
-    def score(self, S: Float[Tensor, "b n d"], W: Float[Tensor, "c d"]) -> Float[Tensor, "b c"]:
-        """Eq. 13; of ``W`` with ``within_span`` only what the trained labels span, which is all of their own."""
-        return super().score(S, self._spanned(W))
+    def compared(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+        """With ``within_span`` the part that the trained labels span, which is all of their own vectors."""
+        return W if self.span is None else W @ self.span
 
     def loss(
         self, output: Float[Tensor, "b n d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
@@ -279,7 +279,7 @@ class GBE(TaggingModel):
         nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
         affinity, update, slopes = self._linearised(nodes)
         S = slopes * (affinity @ (nodes @ update))
-        stretch, W = self._stretch(S), self._spanned(W)
+        stretch, W = self._stretch(S), self.compared(W)
         winner = (S * stretch @ W.T).argmax(1)
         slopes = (slopes * stretch).gather(1, winner[..., None].expand(-1, -1, self.vector_dim))
         wanted = slopes * W @ update.T
@@ -323,9 +323,6 @@ class GBE(TaggingModel):
         if global_vector is None:
             return local
         return torch.cat([local, global_vector[:, None].expand_as(local)], -1)
-
-    def _spanned(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
-        return W if self.span is None else W @ self.span
 
     def _stretch(self, S: Float[Tensor, "b n d"]) -> Float[Tensor, "b n 1"]:
         """What brings each vector to the learned length; 1 where lengths are left as they come."""

@@ -127,6 +127,9 @@ class Index:
         if not self.is_coarse:
             return np.concatenate([self._exact(block.float(), W, like) for block in self.S.split(PICTURES_AT_ONCE)])
         number, vectors, length = self.S.shape
+        if W is not None:
+            network = self.tagger.network
+            W = network.model.compared(W.to(network.device)).cpu()
         columns = []
         for wanted in (W, None if like is None else like.flatten(0, 1)):
             if wanted is not None:
