@@ -56,6 +56,18 @@ def test_recall_against_exact_scores(words: list[str], tagger: Tagger, made_up: 
     assert [match.match for match in found] == sorted((match.match for match in found), reverse=True)
 
 
+def test_by_bytes_too_of_a_word_counts_what_the_model_compares(
+    tagger: Tagger, made_up: tuple[Catalogue, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, S = made_up
+    W = tagger.vocabulary(["red", "blue"]).W
+    monkeypatch.setitem(tagger.network.model._buffers, "span", torch.diag(torch.arange(W.shape[1]) < 3).float())
+    index = Index(catalogue, tagger)
+    assert index.is_coarse
+    expected = scores_of(tagger.network.model, torch.from_numpy(S.astype(np.float32)), W)
+    np.testing.assert_allclose(index._scores(W, None), expected, atol=0.05 * expected.std())
+
+
 def test_models_of_other_scores_are_searched_exactly(
     tagger: Tagger, made_up: tuple[Catalogue, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
