@@ -17,7 +17,7 @@ import torch
 
 from zerotag.datasets import TEST, load_dataset
 from zerotag.judgement import evaluate
-from zerotag.models.gbe import GBE
+from zerotag.models.gbe import GBE, SMALLEST_DIRECTION
 from zerotag.progress import silent
 from zerotag.training.network import embed_all, scores_of
 from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
@@ -39,7 +39,7 @@ def mean_average_precisions(folder: Path) -> np.ndarray:
     inputs = inputs_for(run.settings, dataset, source, silent, network.model.strides_read)
     S = embed_all(network, inputs, test)
     seen = W[: len(run.labels.seen)]
-    spanned = W @ torch.linalg.pinv(seen, rtol=1e-4) @ seen
+    spanned = W @ torch.linalg.pinv(seen, rtol=SMALLEST_DIRECTION) @ seen
     annotations = dataset.annotations[np.ix_(test, dataset.columns(run.labels.all))]
     found = []
     for vectors in (W, torch.cat([seen, spanned[len(seen) :]])):
