@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pyarrow import parquet
 
 from shell import Shell
 from zerotag.cli import app
-from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.harness import jobs as jobs_module
 from zerotag.harness.bench import Row, bench
 from zerotag.harness.comparison import summarise
@@ -99,6 +100,12 @@ def test_all_figures_are_in_the_parquet_file(benched: list[Row]) -> None:
     others = [row for row in table if row["method"] != "broken"]
     assert all(row["positives_per_image"] == pytest.approx(2.0) for row in others if row["setting"] == "gzsl")
     assert json.loads(others[0]["settings"])["model"]["name"] == "gbe" and "source" in others[0]["versions"]
+
+
+def test_the_parquet_file_needs_pyarrow(benched: list[Row], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackageError, match="pyarrow"):
+        write_parquet(benched, tmp_path / "results.parquet")
 
 
 def test_what_is_there_is_not_done_again(benched: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from zerotag.errors import MissingPackageError
 from zerotag.harness.bench import Row
 from zerotag.storage import write_atomically
 from zerotag.training.run import current_versions
 
 
 def write_parquet(rows: Sequence[Row], file: Path) -> None:
-    """One row for each method, seed and setting; a job that failed has its reason and no figures."""
-    import pyarrow
-    from pyarrow import parquet
+    """One row for each method, seed and setting; a job that failed has its reason and no figures.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("pyarrow", "research", str(file)) from error
 
     table = []
     for row in rows:

@@ -42,6 +42,9 @@ def write_bench(rows: Sequence[Row], folder: Path, command: str) -> tuple[Path, 
         rows: all jobs of the bench.
         folder: where to.
         command: what the reader may type to get the same.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed.
     """
     write_parquet(rows, folder / "results.parquet")
     tables = {setting: summarise(rows, setting) for setting in SETTINGS if _asked(rows, setting)}
