@@ -10,7 +10,7 @@ RECIPES := gbe-fast fast0tag-fast
 # Train on seen words, rank unseen ones, write demo/report.html. Stopped and called again, it goes on where it was.
 demo: $(BIN)/.demo-ready
 	$(ZEROTAG) data build pocket-scenes
-	$(ZEROTAG) features pocket-scenes --backbone tf_efficientnet_lite0 --size-px 288
+	$(ZEROTAG) features pocket-scenes --backbone tf_efficientnet_lite0 --size-px 448 --map-side 9
 	for recipe in $(RECIPES); do \
 	    $(ZEROTAG) train $$recipe --out $(RUNS)/$$recipe --resume && \
 	    $(ZEROTAG) eval $(RUNS)/$$recipe --setting zsl,gzsl || exit 1; \

@@ -18,7 +18,12 @@ from zerotag.harness.jobs import Variant
 from zerotag.reporting.bench_page import spread
 
 RECIPE, DATA = "gbe-fast", "pocket-scenes-dev"
-START = ("model.options.num_groups=7", "model.options.fusion_channels=256", "optimiser.epochs=4")
+START = (
+    "backbone.size_px=288",
+    "model.options.num_groups=7",
+    "model.options.fusion_channels=256",
+    "optimiser.epochs=4",
+)
 SETTINGS, FIGURES = ("zsl", "gzsl"), ("mAP", "F1@3")
 TAKEN_BACK = {
     "nothing": [],

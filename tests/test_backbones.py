@@ -71,10 +71,13 @@ def test_frozen_for_inference_the_maps_stay_the_same(with_onnx: bool, monkeypatc
         torch.testing.assert_close(after[stride], before[stride], rtol=1e-3, atol=1e-3)
 
 
-def test_an_exported_backbone_comes_from_the_cache_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = frozen_backbone(LITE0, size_px=64)
+@pytest.mark.parametrize("map_side", [None, 1])
+def test_an_exported_backbone_comes_from_the_cache_without_timm(
+    map_side: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = frozen_backbone(LITE0, size_px=64, map_side=map_side)
     monkeypatch.setitem(sys.modules, "timm", None)
-    again = frozen_backbone(LITE0, size_px=64)
+    again = frozen_backbone(LITE0, size_px=64, map_side=map_side)
     assert again.record() == first.record() and again.channels == {8: 40, 16: 112, 32: 320, WHOLE: 1280}
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     for stride, maps in first(pixels).items():
@@ -100,6 +103,25 @@ def test_without_the_whole_picture_nothing_is_left_to_train_in_vain(name: str) -
     assert list(maps) == list(backbone.channels) == list(STRIDES)
     sum((one.square().sum() for one in maps.values()), torch.zeros(())).backward()
     assert [name for name, weight in backbone.named_parameters() if weight.grad is None] == []
+
+
+def test_maps_of_large_pictures_are_averaged_down_to_the_side_asked_for() -> None:
+    whole, small = (create_backbone(LITE0, pretrained=False, size_px=160, map_side=side).eval() for side in (None, 3))
+    pixels = torch.randint(0, 256, (2, 160, 160, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        plain, averaged = whole(pixels), small(pixels)
+    assert [averaged[stride].shape[-2:] for stride in STRIDES] == [(12, 12), (6, 6), (3, 3)]
+    assert torch.equal(averaged[WHOLE], plain[WHOLE])
+    # of five cells a side the middle third covers the second to the fourth
+    assert torch.allclose(averaged[32][:, :, 1, 1], plain[32][:, :, 1:4, 1:4].mean((2, 3)), atol=1e-6)
+    assert small.record() == whole.record() | {"map_side": 3}
+
+
+def test_maps_that_are_small_already_stay() -> None:
+    backbone = create_backbone(LITE0, pretrained=False, size_px=64, map_side=9).eval()
+    with torch.inference_mode():
+        maps = backbone(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert [maps[stride].shape[-1] for stride in STRIDES] == [8, 4, 2]
 
 
 def test_random_weights_are_the_same_each_time_and_leave_the_random_state() -> None:

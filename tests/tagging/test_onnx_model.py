@@ -21,7 +21,7 @@ from zerotag.tagging.tagger import Tagger
 from zerotag.training.network import Network
 from zerotag.vectors import label_vectors
 
-SIDE_PX = 64
+SIDE_PX, MAP_SIDE = 96, 2
 TRAINED = ("red", "green", "blue", "yellow", "tree", "house", "river", "car", "boat", "bird", "horse", "flower")
 WORDS = ["pink", "red", "cat", "sea", "dog", "night", "bread"]
 ZERO_SHOT = [name for name, model in MODELS.items() if "zsl" in model.settings]
@@ -29,7 +29,7 @@ ZERO_SHOT = [name for name, model in MODELS.items() if "zsl" in model.settings]
 
 def tagger_of(name: str) -> Tagger:
     torch.manual_seed(0)
-    backbone = frozen_backbone("tf_efficientnet_lite0", pretrained=False, size_px=SIDE_PX)
+    backbone = frozen_backbone("tf_efficientnet_lite0", pretrained=False, size_px=SIDE_PX, map_side=MAP_SIDE)
     W, _ = label_vectors(TRAINED)
     model = create_model(name, channels=backbone.channels, vector_dim=W.shape[1])
     model.meet_labels(W)

@@ -20,6 +20,9 @@ def features(
         str, typer.Option(help="A timm model with maps at strides 8, 16 and 32.")
     ] = "tf_efficientnet_lite0",
     size_px: Annotated[int, typer.Option(help="Side to which pictures are brought.")] = 224,
+    map_side: Annotated[
+        int | None, typer.Option(help="Cells a side to which maps of stride 32 are averaged, as backbone.map_side.")
+    ] = None,
 ) -> None:
     """Extract the feature maps of all pictures of a data set once, and keep them on disk in half precision.
 
@@ -38,7 +41,8 @@ def features(
         if dataset.maps is not None:
             folder = keep_maps(dataset, progress=progress).folder
         else:
-            folder = extract_features(dataset, frozen_backbone(backbone, size_px=size_px), progress=progress).folder
+            frozen = frozen_backbone(backbone, size_px=size_px, map_side=map_side)
+            folder = extract_features(dataset, frozen, progress=progress).folder
     print(f"{len(dataset.paths)} pictures, maps in {folder}")
 
 

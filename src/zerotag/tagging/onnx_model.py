@@ -93,7 +93,11 @@ def whole_tagger(tagger: Tagger) -> WholeTagger:
     if tagger.network.backbone is not None:
         backbone = tagger.network.backbone
     else:
-        record = tagger.backbone.record()
-        pretrained = not record["weights"].startswith("random")
-        backbone = create_backbone(record["name"], pretrained=pretrained, size_px=record["preprocessing"]["size_px"])
+        frozen = tagger.backbone
+        backbone = create_backbone(
+            frozen.name,
+            pretrained=not frozen.weights.startswith("random"),
+            size_px=frozen.preprocessing.size_px,
+            map_side=frozen.map_side,
+        )
     return WholeTagger(backbone, tagger.network.model).cpu().eval()

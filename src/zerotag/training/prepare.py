@@ -128,10 +128,10 @@ def map_source(settings: Settings, dataset: PictureDataset) -> Backbone | Stored
 
 def backbone_for(settings: Settings) -> Backbone:
     """The backbone of the settings; frozen unless it is trained too."""
-    wanted = settings.backbone
-    if wanted.train:
-        return create_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px, whole=False)
-    return frozen_backbone(wanted.name, pretrained=wanted.pretrained, size_px=wanted.size_px)
+    wanted = settings.backbone.model_dump(exclude={"train"})
+    if settings.backbone.train:
+        return create_backbone(**wanted, whole=False)
+    return frozen_backbone(**wanted)
 
 
 def build_network(

@@ -35,10 +35,15 @@ class Section(BaseModel):
 
 
 class BackboneSettings(Section):
-    """Which timm model makes the feature maps; ``train`` trains it too, from pixels, as in the paper."""
+    """Which timm model makes the feature maps, of pictures of which size; ``train`` trains it too, as in the paper.
+
+    With ``map_side`` the map of stride 32 is averaged to so many cells a side, and finer maps in proportion: a model
+    then trains on large pictures as fast as on small ones.
+    """
 
     name: str = "tf_efficientnet_lite0"
     size_px: Count = 224
+    map_side: Count | None = None
     pretrained: bool = True
     train: bool = False
 
