@@ -134,6 +134,10 @@ def test_a_report_of_runs_that_do_not_compare_is_refused(
 def test_features_are_extracted_by_command(shell: Shell, squares: Path) -> None:
     code, out, _ = shell("features", squares, "--size-px", 32)
     assert code == 0 and out.startswith("48 pictures, maps in ")
+    code, averaged, _ = shell("features", squares, "--size-px", 64, "--map-side", 1)
+    assert code == 0 and averaged != out
+    code, _, err = shell("features", squares, "--map-side", 0)
+    assert code == 2 and "map-side" in err
 
 
 def test_models_and_recipes_are_listed(shell: Shell) -> None:

@@ -98,7 +98,9 @@ def test_an_interrupted_extraction_goes_on(dataset: PictureDataset, backbone: Ba
 def test_a_changed_picture_is_refused_until_its_maps_are_made_anew(dataset: PictureDataset, backbone: Backbone) -> None:
     before = np.array(extract_features(dataset, backbone).maps[16])
     Image.new("RGB", (40, 30), (0, 255, 0)).save(dataset.picture(3))
-    with pytest.raises(ZerotagError, match=r"1 pictures .* changed .* such as '3\.png'; run: zerotag features"):
+    with pytest.raises(
+        ZerotagError, match=r"1 pictures .* changed .* such as '3\.png'; run: zerotag features .* --size-px 32$"
+    ):
         cached_features(dataset, backbone)
     counter = Counter()
     after = extract_features(dataset, backbone, progress=counter).maps[16]
@@ -126,6 +128,16 @@ def test_other_weights_have_maps_of_their_own(dataset: PictureDataset, backbone:
     one = extract_features(dataset, backbone)
     larger = create_backbone("tf_efficientnet_lite0", pretrained=False, size_px=64).eval().requires_grad_(False)
     assert extract_features(dataset, larger).folder != one.folder
+
+
+def test_averaged_maps_have_a_cache_of_their_own(dataset: PictureDataset, backbone: Backbone) -> None:
+    one = extract_features(dataset, backbone)
+    averaged = create_backbone("tf_efficientnet_lite0", pretrained=False, size_px=64, map_side=1).eval()
+    two = extract_features(dataset, averaged.requires_grad_(False))
+    assert two.folder != one.folder and two.maps[8].shape[-2:] == (4, 4)
+    shutil.copy(dataset.picture(0), dataset.picture(3))
+    with pytest.raises(ZerotagError, match=r"--size-px 64 --map-side 1$"):
+        cached_features(dataset, averaged)
 
 
 def test_a_damaged_cache_is_named(dataset: PictureDataset, backbone: Backbone) -> None:

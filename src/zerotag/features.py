@@ -109,7 +109,11 @@ def cached_features(dataset: PictureDataset, backbone: Backbone, *, progress: Pr
         ZerotagError: pictures were changed, added or taken away since their maps were made.
     """
     folder = _folder(dataset, backbone)
-    again = f"run: zerotag features {dataset.root} --backbone {backbone.name}"
+    again = (
+        f"run: zerotag features {dataset.root} --backbone {backbone.name} --size-px {backbone.preprocessing.size_px}"
+    )
+    if backbone.map_side is not None:
+        again += f" --map-side {backbone.map_side}"
     if (folder / "index.json").exists():
         if not _holds(folder, dataset):
             raise ZerotagError(f"pictures were added to {dataset.root} or taken away since its maps were made; {again}")

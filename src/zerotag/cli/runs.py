@@ -19,9 +19,10 @@ def features(
     backbone: Annotated[
         str, typer.Option(help="A timm model with maps at strides 8, 16 and 32.")
     ] = "tf_efficientnet_lite0",
-    size_px: Annotated[int, typer.Option(help="Side to which pictures are brought.")] = 224,
+    size_px: Annotated[int, typer.Option(min=1, help="Side to which pictures are brought.")] = 224,
     map_side: Annotated[
-        int | None, typer.Option(help="Cells a side to which maps of stride 32 are averaged, as backbone.map_side.")
+        int | None,
+        typer.Option(min=1, help="Cells a side to which maps of stride 32 are averaged; finer ones likewise."),
     ] = None,
 ) -> None:
     """Extract the feature maps of all pictures of a data set once, and keep them on disk in half precision.
@@ -29,7 +30,7 @@ def features(
     Maps that are there already and still fit are left; those of changed pictures or other weights are made anew. Maps
     that the data set itself brings along are copied; the backbone is not asked then.
 
-    Example: `zerotag features pocket-scenes --backbone tf_efficientnet_lite0`
+    Example: `zerotag features pocket-scenes --size-px 448 --map-side 9`, which the recipes that come along read.
     """
     from zerotag.backbones import frozen_backbone
     from zerotag.datasets import load_dataset
