@@ -47,6 +47,7 @@ def without_shape_checks() -> Iterator[None]:
 @pytest.mark.parametrize("name", ZERO_SHOT)
 def test_scores_are_those_of_pytorch(name: str, tmp_path: Path) -> None:
     tagger = tagger_of(name)
+    assert whole_tagger(tagger).backbone.record() == tagger.backbone.record()
     vectors = export_onnx(tagger, tagger.vocabulary(WORDS[:2]), tmp_path / "model.onnx")
     with np.load(vectors) as beside:
         assert beside["labels"].tolist() == WORDS[:2] and beside["label_vectors"].shape[0] == 2
