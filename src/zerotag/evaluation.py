@@ -196,6 +196,7 @@ def play_pointing_game(
     if dataset.objects is None or not network.model.has_heat_maps:
         return None
     column = {label: c for c, label in enumerate(labels)}
+    indices = np.array([i for i in indices if any(not column.keys().isdisjoint(t.labels) for t in dataset.objects[i])])
     hits, chances, pairs = 0.0, 0.0, 0
     batches = [indices[start : start + BATCH_SIZE] for start in range(0, len(indices), BATCH_SIZE)]
     for number, (rows, batch) in enumerate(prefetched(inputs.batch, batches), start=1):
@@ -207,8 +208,6 @@ def play_pointing_game(
             if label in column
         ]
         progress("Playing the pointing game", number, len(batches))
-        if not boxed:
-            continue
         table = np.array(boxed)
         pair, of_pair = np.unique(table[:, :2].astype(int), axis=0, return_inverse=True)
         heat = network.position_scores(batch, W)[tuple(pair.T)].cpu().numpy()

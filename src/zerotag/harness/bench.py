@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zerotag.datasets import load_dataset
 from zerotag.harness.jobs import Job, Variant, plan
+from zerotag.harness.workers import Workers
 from zerotag.labels import split_labels
 from zerotag.progress import Progress, silent
-from zerotag.storage import full_disk_explained
 from zerotag.training.prepare import inputs_for, map_source, vectors_for
 
 LOOK_EVERY_SECONDS = 2.0
@@ -84,9 +80,9 @@ def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
 
 def _run_all(jobs: Sequence[Job], workers: int, threads: int, progress: Progress) -> list[Row]:
     total = sum(job.settings.optimiser.epochs for job in jobs)
-    with ThreadPoolExecutor(workers) as pool:
+    with Workers(threads) as processes, ThreadPoolExecutor(workers) as pool:
         try:
-            futures = [pool.submit(_in_a_process, job, threads) for job in jobs]
+            futures = [pool.submit(_row, job, processes) for job in jobs]
             waiting = set(futures)
             while waiting:
                 _, waiting = wait(waiting, LOOK_EVERY_SECONDS, FIRST_COMPLETED)
@@ -105,35 +101,12 @@ def _epochs_done(job: Job, future: Future[Row]) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def _in_a_process(job: Job, threads: int) -> Row:
+def _row(job: Job, processes: Workers) -> Row:
     if (kept := job.outcome()) is not None and set(job.judged) <= kept["settings"].keys():
         return Row(job, kept)
-    asked = {
-        "settings": job.settings.model_dump(),
-        "method": job.method,
-        "judged": job.judged,
-        "folder": str(job.folder.resolve()),
-    }
-    with full_disk_explained(job.folder):
-        job.folder.mkdir(parents=True, exist_ok=True)
-    log = job.folder / "worker.log"
-    with full_disk_explained(log), log.open("w") as messages:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "zerotag.harness.worker"],
-            stdin=subprocess.PIPE,
-            stderr=messages,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            text=True,
-        )
-        assert process.stdin is not None
-        # the pipe stays open: a worker whose bench is gone reads its end and goes too
-        with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(json.dumps(asked) + "\n")
-            pipe.flush()
-            process.wait()
-        code = process.wait()
+    code = processes.do(job)
     if code == 0:
         return Row(job, job.outcome())
     if code < 0:
         return Row(job, None, f"killed by {signal.Signals(-code).name}; perhaps memory ran out")
-    return Row(job, None, (log.read_text().splitlines() or ["no reason given"])[-1])
+    return Row(job, None, (job.log.read_text().splitlines() or ["no reason given"])[-1])

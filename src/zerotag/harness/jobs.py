@@ -59,6 +59,11 @@ class Job:
         """Where the outcome is kept; it is there when all went well."""
         return self.folder / "outcome.json"
 
+    @property
+    def log(self) -> Path:
+        """What the process that did it had to say; the last line is the reason where it failed."""
+        return self.folder / "worker.log"
+
     def outcome(self) -> dict[str, Any] | None:
         """What came of it, or None where it has not been done yet.
 

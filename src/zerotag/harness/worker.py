@@ -1,11 +1,17 @@
-"""One job in a process of its own, so that its memory can be told and its end ends nothing else."""
+"""Jobs one after the other, each in a process of its own: its memory can be told and its end ends nothing else.
+
+On Linux the process of a job is forked from one that has imported all that jobs need, which takes longer than some
+of them train; elsewhere a worker does one job.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +68,37 @@ def _resampled(run: Run, judged: tuple[str, ...], scores: np.ndarray) -> dict[st
 
 
 def main() -> None:
-    """Do the job that comes as a line on stdin; a reason for failing goes to stderr, as its last line."""
+    """Do the jobs that come as lines on stdin; the exit code of each goes to stdout, or is this process's own."""
     keep_freed_memory()
-    asked = json.loads(sys.stdin.readline())
+    importlib.import_module("torch._dynamo")  # the first optimiser of each job would import it
+    for asked in iter(sys.stdin.readline, ""):
+        if sys.platform == "linux" and (child := os.fork()):
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        else:
+            os._exit(_exit_code(asked))
+
+
+def _exit_code(asked: str) -> int:
+    fields = json.loads(asked)
+    job = Job(
+        fields["method"],
+        validate_settings(fields["settings"], "the bench"),
+        tuple(fields["judged"]),
+        Path(fields["folder"]),
+    )
+    with job.log.open("a") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
     threading.Thread(target=_leave_with_the_bench, daemon=True).start()
-    settings = validate_settings(asked["settings"], "the bench")
-    job = Job(asked["method"], settings, tuple(asked["judged"]), Path(asked["folder"]))
     try:
         do(job)
     except ZerotagError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+    else:
+        return 0
+    return 1
 
 
 def _leave_with_the_bench() -> None:
