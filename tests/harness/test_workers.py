@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -79,6 +80,25 @@ def test_a_job_that_is_killed_ends_nothing_else(job_of: Callable[[int], Job]) ->
         assert workers.do(short) == 0 and short.outcome() is not None
         assert set(children("self")) - before == {worker}
     assert not set(children("self")) - before
+
+
+def test_a_worker_that_does_not_start_ends_its_job_alone(
+    job_of: Callable[[int], Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no modules here >&2\nexit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    def slowly(asked: object) -> str:
+        time.sleep(1)  # the worker is gone when it is asked
+        return str(asked)
+
+    monkeypatch.setattr(json, "dumps", slowly)
+    job = job_of(1)
+    with Workers(threads=1) as workers:
+        assert workers.do(job) == 3 and workers.do(job) == 3
+    assert job.log.read_text() == "no modules here\n"
 
 
 BENCH = """

@@ -57,6 +57,8 @@ class Workers:
         if code := worker.stdout.readline():
             self._idle.put(worker)
             return int(code)
+        with suppress(BrokenPipeError):  # it may have gone before it was asked
+            worker.stdin.close()
         return worker.wait()
 
     def _started(self, job: Job) -> subprocess.Popen[str]:
