@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import signal
@@ -90,11 +89,11 @@ def test_a_worker_that_does_not_start_ends_its_job_alone(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
 
-    def slowly(asked: object) -> str:
+    def slowly(job: Job) -> str:
         time.sleep(1)  # the worker is gone when it is asked
-        return str(asked)
+        return job.method
 
-    monkeypatch.setattr(json, "dumps", slowly)
+    monkeypatch.setattr(Job, "to_json", slowly)
     job = job_of(1)
     with Workers(threads=1) as workers:
         assert workers.do(job) == 3 and workers.do(job) == 3

@@ -13,7 +13,7 @@ from zerotag.harness.methods import FAST, method_settings
 from zerotag.labels import SETTINGS
 from zerotag.models import MODELS, list_models
 from zerotag.training.run import current_versions, load_run
-from zerotag.training.settings import Settings, list_recipes
+from zerotag.training.settings import Settings, list_recipes, validate_settings
 
 OTHER_ROWS = ("gbe-literal",)
 
@@ -63,6 +63,18 @@ class Job:
     def log(self) -> Path:
         """What the process that did it had to say; the last line is the reason where it failed."""
         return self.folder / "worker.log"
+
+    def to_json(self) -> str:
+        """A line for the process that is to do it."""
+        fields = {"settings": self.settings.model_dump(), "method": self.method, "judged": self.judged}
+        return json.dumps(fields | {"folder": str(self.folder.resolve())})
+
+    @classmethod
+    def from_json(cls, line: str) -> Job:
+        """The job of a line by :meth:`to_json`."""
+        fields = json.loads(line)
+        settings = validate_settings(fields["settings"], "the bench")
+        return cls(fields["method"], settings, tuple(fields["judged"]), Path(fields["folder"]))
 
     def outcome(self) -> dict[str, Any] | None:
         """What came of it, or None where it has not been done yet.

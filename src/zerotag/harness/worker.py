@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 import traceback
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from zerotag.memory import PeakMemory, keep_freed_memory
 from zerotag.storage import write_atomically
 from zerotag.training.loop import train
 from zerotag.training.run import Run
-from zerotag.training.settings import validate_settings
 
 NUM_RESAMPLES = 500
 
@@ -79,13 +77,7 @@ def main() -> None:
 
 
 def _exit_code(asked: str) -> int:
-    fields = json.loads(asked)
-    job = Job(
-        fields["method"],
-        validate_settings(fields["settings"], "the bench"),
-        tuple(fields["judged"]),
-        Path(fields["folder"]),
-    )
+    job = Job.from_json(asked)
     with job.log.open("a") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())

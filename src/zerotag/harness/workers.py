@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -37,12 +36,6 @@ class Workers:
 
         Its messages are in the job's ``log``.
         """
-        asked = {
-            "settings": job.settings.model_dump(),
-            "method": job.method,
-            "judged": job.judged,
-            "folder": str(job.folder.resolve()),
-        }
         with full_disk_explained(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
             job.log.write_text("")
@@ -52,7 +45,7 @@ class Workers:
             worker = self._started(job)
         assert worker.stdin is not None and worker.stdout is not None
         with suppress(BrokenPipeError):
-            worker.stdin.write(json.dumps(asked) + "\n")
+            worker.stdin.write(job.to_json() + "\n")
             worker.stdin.flush()
         if code := worker.stdout.readline():
             self._idle.put(worker)
