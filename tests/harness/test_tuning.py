@@ -33,7 +33,7 @@ def test_the_best_trial_becomes_settings_to_train_with(toy_settings: dict[str, A
     settings = start(toy_settings)
     found = tune(settings, tmp_path, num_trials=3)
     assert len(found.trials) == 3
-    assert found.trials[0] | {"learning_rate": 1e-3, "weight_decay": 0.01, "superpose": 0.0} == found.trials[0]
+    assert found.trials[0] | {"learning_rate": 1e-3, "weight_decay": 0.01} == found.trials[0]
     assert found.score == max(row["score"] for row in found.trials)
     best = load_settings(tmp_path / "best.yaml")
     assert best == found.settings and best.selection == settings.selection

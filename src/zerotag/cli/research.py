@@ -67,7 +67,7 @@ def tune(
     change: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the start.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search learning rate, weight decay and superposition, the same search for every method.
+    """Search learning rate and weight decay, the same search for every method.
 
     A trial is judged on held-out seen labels and held-out training pictures alone. Called again, it goes on where it
     was stopped. `best.yaml` in its folder holds the settings it found, `trials.csv` all that was tried.

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 LEARNING_RATES = (1e-4, 3e-2)
-WEIGHT_DECAYS = (1e-4, 0.3)
-SUPERPOSE = (0.0, 0.5)
+WEIGHT_DECAYS = (1e-4, 1.0)
 HELD_OUT_LABELS, HELD_OUT_PICTURES = 0.2, 0.1
 RANDOM_TRIALS = 5
 
@@ -41,7 +40,7 @@ class Found:
 
 
 def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Progress = silent) -> Found:
-    """Search learning rate, weight decay and superposition; the first trial takes them as ``settings`` has them.
+    """Search learning rate and weight decay; the first trial takes them as ``settings`` has them.
 
     A trial trains to the end on 80 % of the seen labels and 90 % of the training pictures; its score is the mean
     average precision of the other labels on the other pictures after the last epoch. A method with fixed labels is
@@ -64,7 +63,6 @@ def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Pro
         {
             "learning_rate": _within(first.learning_rate, LEARNING_RATES),
             "weight_decay": _within(first.weight_decay, WEIGHT_DECAYS),
-            "superpose": min(SUPERPOSE, key=lambda share: abs(share - first.superpose)),
         },
         skip_if_exists=True,
     )
@@ -129,7 +127,6 @@ def _suggest(trial: Trial) -> dict[str, Any]:
     return {
         "learning_rate": trial.suggest_float("learning_rate", *LEARNING_RATES, log=True),
         "weight_decay": trial.suggest_float("weight_decay", *WEIGHT_DECAYS, log=True),
-        "superpose": trial.suggest_categorical("superpose", SUPERPOSE),
     }
 
 
@@ -183,7 +180,7 @@ def _conclude(study: Study, settings: Settings, folder: Path) -> Found:
     table.writeheader()
     table.writerows(rows)
     write_atomically(folder / "trials.csv", text.getvalue())
-    found = _with(settings, {name: best[name] for name in ("learning_rate", "weight_decay", "superpose")})
+    found = _with(settings, {name: best[name] for name in ("learning_rate", "weight_decay")})
     write_atomically(folder / "best.yaml", yaml.safe_dump(found.model_dump(exclude_defaults=True), sort_keys=False))
     return Found(found, best["score"], rows)
 
