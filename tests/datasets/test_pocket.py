@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zerotag.datasets import pocket
+from zerotag.datasets import dataset_folder, load_dataset, pocket
 from zerotag.datasets.emoji import STYLES, Emoji, load_emoji, render
 from zerotag.datasets.folder import read_folder
 from zerotag.datasets.pocket import build_pocket_emoji, build_pocket_scenes
@@ -49,6 +50,18 @@ def content(root: Path) -> dict[str, bytes]:
 def names_in(root: Path, split: str) -> set[str]:
     records = [json.loads(line) for line in (root / "labels.jsonl").read_text().splitlines()]
     return {thing["name"] for record in records if record["split"] == split for thing in record["objects"]}
+
+
+def test_a_process_reads_it_once_and_anew_when_it_was_built_again() -> None:
+    root = dataset_folder("pocket-scenes")
+    build_small(root)
+    once = load_dataset("pocket-scenes")
+    assert load_dataset("pocket-scenes") is once
+    with pytest.raises(ValueError, match="read-only"):
+        once.annotations[0] = 1
+    shutil.rmtree(root)
+    build_small(root, seed=1)
+    assert np.any(load_dataset("pocket-scenes").annotations != once.annotations)
 
 
 @pytest.mark.parametrize("build", [build_small, build_pocket_emoji])

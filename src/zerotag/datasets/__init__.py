@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from zerotag.datasets import (
@@ -70,7 +71,13 @@ def load_dataset(data: str) -> PictureDataset:
             )
         layout = layout_of(Path(data))
         return LAYOUTS[layout].read(Path(data)) if layout in LAYOUTS else read_folder(Path(data))
-    root = dataset_folder(data)
-    if not (root / "dataset.json").exists():
+    finished = dataset_folder(data) / "dataset.json"
+    if not finished.exists():
         raise ZerotagError(f"{data} was not built yet; run: zerotag data build {data}")
+    return _read_pocket(finished.parent, finished.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_pocket(root: Path, finished_ns: int) -> PictureDataset:
+    """What was built at that time: it does not change, so a process, and those forked from it, read it once."""
     return read_folder(root)

@@ -70,6 +70,7 @@ def read_folder(root: Path) -> PictureDataset:
             if label not in column:
                 raise ZerotagError(f"{root}: '{row.path}' has the label '{label}', which labels.txt does not list")
             annotations[i, column[label]] = verdict
+    annotations.flags.writeable = False
     objects = None if all(row.objects is None for row in rows) else tuple(_objects(root, row) for row in rows)
     splits = tuple(row.split or _drawn_split(row.path) for row in rows)
     return PictureDataset(root, tuple(paths), splits, labels, annotations, objects)
