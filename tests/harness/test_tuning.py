@@ -93,10 +93,18 @@ def test_a_trial_that_fails_is_a_row_with_its_reason(
         tune(start(toy_settings), tmp_path / "other", num_trials=1)
 
 
-def test_searches_from_other_settings_are_not_mixed(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+def test_searches_from_other_settings_are_not_mixed(
+    toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tune(start(toy_settings), tmp_path, num_trials=1)
-    with pytest.raises(ZerotagError, match="began from other settings; choose another --out"):
+    refused = pytest.raises(
+        ZerotagError, match=r"began from other settings, or with other bounds; choose another --out"
+    )
+    with refused:
         tune(start(toy_settings, name="fast0tag"), tmp_path, num_trials=2)
+    monkeypatch.setattr(tuning, "WEIGHT_DECAYS", (1e-4, 0.3))
+    with refused:
+        tune(start(toy_settings), tmp_path, num_trials=2)
     assert len(optuna.load_study(study_name="zerotag", storage=tuning._storage(tmp_path)).trials) == 1
 
 

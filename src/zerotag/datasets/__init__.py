@@ -79,5 +79,5 @@ def load_dataset(data: str) -> PictureDataset:
 
 @lru_cache(maxsize=1)
 def _read_pocket(root: Path, finished_ns: int) -> PictureDataset:
-    """What was built at that time: it does not change, so a process, and those forked from it, read it once."""
+    """What was built at that time: it does not change, so a process reads it once."""
     return read_folder(root)

@@ -55,7 +55,7 @@ def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Pro
 
     Raises:
         MissingPackageError: Optuna is not installed.
-        ZerotagError: ``folder`` holds a search from other settings, or every trial failed.
+        ZerotagError: ``folder`` holds a search from other settings or with other bounds, or every trial failed.
     """
     study = _study(settings, folder)
     first = settings.optimiser
@@ -86,9 +86,11 @@ def _study(settings: Settings, folder: Path) -> Study:
         )
     except ValueError as error:
         raise ZerotagError(f"the search kept in {folder} is damaged ({error}); choose another --out") from error
-    start = json.dumps(settings.model_dump(), sort_keys=True)
+    start = json.dumps([settings.model_dump(), LEARNING_RATES, WEIGHT_DECAYS], sort_keys=True)
     if study.user_attrs.setdefault("start", start) != start:
-        raise ZerotagError(f"{folder} holds a search that began from other settings; choose another --out")
+        raise ZerotagError(
+            f"{folder} holds a search that began from other settings, or with other bounds; choose another --out"
+        )
     study.set_user_attr("start", start)
     return study
 

@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 import traceback
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -71,16 +70,14 @@ def main() -> None:
     keep_freed_memory()
     importlib.import_module("torch._dynamo")  # the first optimiser of each job would import it
     for asked in iter(sys.stdin.readline, ""):
-        job = Job.from_json(asked)
-        with suppress(Exception):  # the job itself will say so
-            load_dataset(job.settings.data)
         if sys.platform == "linux" and (child := os.fork()):
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         else:
-            os._exit(_exit_code(job))
+            os._exit(_exit_code(asked))
 
 
-def _exit_code(job: Job) -> int:
+def _exit_code(asked: str) -> int:
+    job = Job.from_json(asked)
     with job.log.open("a") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
