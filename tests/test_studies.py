@@ -12,7 +12,7 @@ from PIL import Image
 
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.harness.bench import Row
-from zerotag.harness.jobs import plan
+from zerotag.harness.jobs import Variant, plan
 from zerotag.harness.worker import do
 from zerotag.studies import STUDIES, Request, ablation, attention, projection, run_study, sweep, table4
 
@@ -32,7 +32,7 @@ def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setattr(projection, "NUM_NEIGHBOURS", 2)
         patch.setattr(attention, "NUM_MAPS", 1)
         for module in (attention, table4):
-            patch.setattr(module, "default_methods", lambda: ["gbe", "lesa", "fast0tag"])
+            patch.setattr(module, "default_variants", lambda: [Variant.named(m) for m in ("gbe", "lesa", "fast0tag")])
         yield tmp_path_factory.mktemp("studies")
 
 

@@ -17,10 +17,11 @@ from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.harness import jobs as jobs_module
 from zerotag.harness.bench import Row, bench
 from zerotag.harness.comparison import summarise
-from zerotag.harness.jobs import Variant, default_methods, plan
+from zerotag.harness.jobs import Variant, default_variants, plan
 from zerotag.harness.methods import method_recipe
 from zerotag.harness.results import write_parquet
 from zerotag.harness.worker import do
+from zerotag.labels import SETTINGS
 from zerotag.models import list_models
 from zerotag.reporting.bench_page import verdict, write_bench
 
@@ -63,7 +64,17 @@ def folder_of(rows: list[Row]) -> Path:
 
 
 def test_every_model_is_in_the_bench_that_names_none() -> None:
-    assert default_methods()[:2] == ["gbe", "gbe-literal"] and set(default_methods()) >= set(list_models())
+    methods = [variant.method for variant in default_variants()]
+    assert methods[:2] == ["gbe", "gbe-literal"] and set(methods) >= set(list_models())
+
+
+def test_gbe_as_printed_has_a_row_with_all_labels_seen_where_it_is_named(tmp_path: Path) -> None:
+    def rows(variants: list[Variant]) -> set[tuple[str, ...]]:
+        jobs = plan("pocket-scenes", variants, num_seeds=1, settings=SETTINGS, folder=tmp_path)
+        return {job.judged for job in jobs if job.method == "gbe-literal"}
+
+    assert rows(default_variants()) == {("zsl", "gzsl")}
+    assert rows([Variant.named("gbe-literal")]) == {("zsl", "gzsl"), ("multilabel",)}
 
 
 def test_methods_do_the_settings_that_they_can(benched: list[Row]) -> None:

@@ -94,7 +94,7 @@ def bench(
     data: Annotated[str, typer.Argument(help="A pocket data set's name, or a folder of pictures with labels.")],
     methods: Annotated[
         str | None,
-        typer.Option(help="Models, recipes or YAML files, separated by commas; all models when left out."),
+        typer.Option(help="Models, recipes or YAML files, separated by commas; left out: all models and gbe-literal."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each method.")] = 5,
     setting: Annotated[str, typer.Option(help="Any of zsl, gzsl and multilabel, separated by commas.")] = (
@@ -112,17 +112,17 @@ def bench(
     Example: `zerotag bench pocket-scenes --methods gbe,lesa,fast0tag --seeds 3 --setting zsl,gzsl`
     """
     from zerotag.harness.bench import bench as run_bench
-    from zerotag.harness.jobs import Variant, default_methods
+    from zerotag.harness.jobs import Variant, default_variants
     from zerotag.reporting.bench_page import write_bench
 
     if find_spec("pyarrow") is None:  # said before hours of training, not after
         raise MissingPackageError("pyarrow", "research", "zerotag bench")
     folder = out or Path("runs") / "bench" / Path(data).name
-    chosen = methods.split(",") if methods else default_methods()
+    variants = [Variant.named(method) for method in methods.split(",")] if methods else default_variants()
     with progress_bars() as progress:
         rows = run_bench(
             data,
-            [Variant.named(method) for method in chosen],
+            variants,
             folder,
             num_seeds=seeds,
             settings=setting.split(","),

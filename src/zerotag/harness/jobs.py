@@ -15,7 +15,7 @@ from zerotag.models import MODELS, list_models
 from zerotag.training.run import current_versions, load_run
 from zerotag.training.settings import Settings, list_recipes, validate_settings
 
-OTHER_ROWS = ("gbe-literal",)
+AS_PRINTED = "gbe-literal"
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class Variant:
         name: in the tables; runs are called after it.
         method: what :func:`zerotag.harness.methods.method_settings` takes.
         changes: settings ``a.b=c`` of this row alone.
+        judged: "zsl", "gzsl" and "multilabel", as far as it has a row in them.
     """
 
     name: str
     method: str
     changes: tuple[str, ...] = ()
+    judged: tuple[str, ...] = SETTINGS
 
     @classmethod
     def named(cls, method: str) -> Variant:
@@ -92,10 +94,11 @@ class Job:
             ) from error
 
 
-def default_methods() -> list[str]:
-    """Every model that has a fast recipe; GBE comes first, and after it GBE as printed."""
+def default_variants() -> list[Variant]:
+    """Every model that has a fast recipe; GBE comes first, and after it GBE as printed, where labels are unseen."""
     fast = [model for model in list_models() if f"{model}{FAST}.yaml" in list_recipes()]
-    return ["gbe", *OTHER_ROWS, *(model for model in fast if model != "gbe")]
+    as_printed = Variant(AS_PRINTED, AS_PRINTED, judged=("zsl", "gzsl"))
+    return [Variant.named("gbe"), as_printed, *(Variant.named(model) for model in fast if model != "gbe")]
 
 
 def plan(
@@ -123,7 +126,8 @@ def plan(
         for variant in variants:
             for name, judged, change in splits:
                 chosen = method_settings(variant.method, data, [*variant.changes, *changes, *change, f"seed={seed}"])
-                possible = tuple(s for s in judged if s in settings and s in MODELS[chosen.model.name].settings)
+                asked = [s for s in judged if s in settings and s in variant.judged]
+                possible = tuple(s for s in asked if s in MODELS[chosen.model.name].settings)
                 if possible:
                     run = folder / f"{variant.name}-{name}-seed{seed}"
                     jobs.append(Job(variant.name, chosen, possible, run))

@@ -284,7 +284,7 @@ class GBE(TaggingModel):
         slopes = (slopes * stretch).gather(1, winner[..., None].expand(-1, -1, self.vector_dim))
         wanted = slopes * W @ update.T
         heard = affinity[winner]
-        heat = torch.einsum("bcn,nbpd,bcd->bcp", heard, local_parts, wanted[..., : self.vector_dim])
+        heat = torch.einsum("bcn,bcd,nbpd->bcp", heard, wanted[..., : self.vector_dim], local_parts)
         heat = heat.unflatten(-1, (self.grid, self.grid))
         if global_parts is None:
             return heat

@@ -9,7 +9,7 @@ import numpy as np
 
 from zerotag.datasets import TEST, load_dataset
 from zerotag.errors import ZerotagError
-from zerotag.harness.jobs import Variant, default_methods
+from zerotag.harness.jobs import Variant, default_variants
 from zerotag.harness.methods import method_settings
 from zerotag.heatmaps import overlay
 from zerotag.images import open_picture
@@ -63,8 +63,8 @@ def make(request: Request) -> list[Path]:
 
 
 def _pointing_games(request: Request) -> list[Path]:
-    methods = [m for m in default_methods() if MODELS[method_settings(m, request.data).model.name].has_heat_maps]
-    rows = request.trained([Variant.named(method) for method in dict.fromkeys([request.method, *methods])], ["zsl"])
+    variants = {variant.method: variant for variant in [Variant.named(request.method), *default_variants()]}
+    rows = request.trained([v for v in variants.values() if _has_heat_maps(v, request.data)], ["zsl"])
     summaries = summaries_by_setting(rows, ["zsl"])["zsl"]
     chance = next(row.outcome["pointing_game"]["chance"] for row in rows if row.outcome)
     table = [
@@ -79,6 +79,10 @@ def _pointing_games(request: Request) -> list[Path]:
         for name, summary in summaries.items()
     ]
     return write_table(request.folder / "attention", table, settings_of(rows))
+
+
+def _has_heat_maps(variant: Variant, data: str) -> bool:
+    return MODELS[method_settings(variant.method, data).model.name].has_heat_maps
 
 
 def _boxes(objects: Any, row: int, label: str) -> list[tuple[float, float, float, float]]:

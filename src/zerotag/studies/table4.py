@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zerotag.harness.jobs import Variant, default_methods
+from zerotag.harness.jobs import default_variants
 from zerotag.studies import records
 from zerotag.studies.request import Request
 
@@ -15,7 +15,7 @@ SETTINGS = ("multilabel",)
 
 def make(request: Request) -> list[Path]:
     """Train every method with all labels seen, and write ``table4``; the studied method is drawn in colour."""
-    rows = request.trained([Variant.named(method) for method in default_methods()], SETTINGS)
+    rows = request.trained(default_variants(), SETTINGS)
     summaries = records.summaries_by_setting(rows, SETTINGS)
     stem = request.folder / "table4"
     files = records.write_table(stem, records.table_rows(summaries), records.settings_of(rows))
