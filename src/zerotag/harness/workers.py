@@ -12,7 +12,7 @@ from types import TracebackType
 from zerotag.harness.jobs import Job
 from zerotag.storage import full_disk_explained
 
-LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # glibc asks Linux for them; three percent faster
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # glibc then asks Linux for them
 
 
 class Workers:
