@@ -20,7 +20,6 @@ from zerotag.errors import ZerotagError
 from zerotag.storage import cache_folder, write_atomically
 
 EXAMPLE_BATCH = 2
-PICTURES_AT_ONCE = 2
 RECORD = "zerotag.backbone"
 
 
@@ -38,8 +37,8 @@ def exported(name: str, size_px: int, weights: str) -> Path:
 class OnnxMaps(nn.Module):
     """A frozen module from normalised pixels to maps, run by ONNX Runtime.
 
-    Each thread takes a few pictures of its own at a time: threads that share a picture would wait for each other at
-    each layer, and with large shares one thread would wait for another that lends its core to the decoder.
+    Each thread takes a picture of its own at a time: threads that share one would wait for each other at each layer,
+    and of several at a time the widest layers do not fit into the processor's cache.
 
     Args:
         file: what :func:`export` wrote.
@@ -68,8 +67,7 @@ class OnnxMaps(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         """The maps, as the module gives them."""
-        shares = pixels.split(PICTURES_AT_ONCE)
-        found = self.pool.map(lambda share: self.session.run(None, {self.input_name: share.numpy()}), shares)
+        found = self.pool.map(lambda one: self.session.run(None, {self.input_name: one.numpy()}), pixels.split(1))
         return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
 
 
