@@ -80,7 +80,7 @@ class Backbone(nn.Module):
     def forward(self, pixels: UInt8[Tensor, "b h w 3"]) -> dict[int, Float[Tensor, "b _c _h _w"]]:
         """Feature maps by stride; of stride ``WHOLE`` one cell."""
         planes = pixels.permute(0, 3, 1, 2).contiguous().float()
-        normalised = (planes - self.mean[:, None, None]) / self.std[:, None, None]
+        normalised = planes.sub_(self.mean[:, None, None]).div_(self.std[:, None, None])
         maps = dict(zip(self.channels, self.maps(normalised), strict=True))
         if self.map_side is None:
             return maps
