@@ -88,6 +88,15 @@ class Backbone(nn.Module):
         sides = {stride: min(side, maps[stride].shape[-1]) for stride, side in most.items()}
         return maps | {stride: adaptive_avg_pool2d(maps[stride], side) for stride, side in sides.items()}
 
+    @property
+    def has_own_threads(self) -> bool:
+        """Whether ONNX Runtime makes the maps in threads of its own.
+
+        They are idle before and after it unless a second batch is given meanwhile; PyTorch takes all cores for one
+        batch and is slower for two.
+        """
+        return isinstance(self.maps, onnx_maps.OnnxMaps)
+
     def record(self) -> dict[str, Any]:
         """What the maps depend on, as plain data."""
         return {

@@ -90,11 +90,18 @@ def extract_features(dataset: PictureDataset, backbone: Backbone, *, progress: P
         pixels = [backbone.preprocessing.pixels(open_picture(dataset.picture(i))) for i in rows]
         return marks, torch.from_numpy(np.stack(pixels))
 
+    def extract(batch: tuple[list[int], tuple[list[Any], torch.Tensor]]) -> dict[int, np.ndarray]:
+        _, (_, pixels) = batch
+        with torch.inference_mode():
+            return {stride: maps.half().numpy() for stride, maps in backbone(pixels).items()}
+
     batches = (todo[start : start + BATCH_SIZE] for start in range(0, len(todo), BATCH_SIZE))
-    with full_disk_explained(folder), torch.inference_mode():
-        for rows, (marks, pixels) in prefetched(read, batches):
-            for stride, maps in backbone(pixels).items():
-                cached.maps[stride][rows] = maps.half().numpy()
+    with full_disk_explained(folder):
+        reading = prefetched(read, batches)
+        extracting = prefetched(extract, reading, 2) if backbone.has_own_threads else ((b, extract(b)) for b in reading)
+        for (rows, (marks, _)), maps in extracting:
+            for stride, array in maps.items():
+                cached.maps[stride][rows] = array
             cached.stamps[rows], cached.digests[rows] = (list(column) for column in zip(*marks, strict=True))
             finished += len(rows)
             progress("Extracting feature maps", finished, len(cached))

@@ -1,4 +1,4 @@
-"""What comes next is read by a second thread while the first one works."""
+"""What comes next is read by other threads while the first one works."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ Item = TypeVar("Item")
 Content = TypeVar("Content")
 
 
-def prefetched(read: Callable[[Item], Content], items: Iterable[Item]) -> Iterator[tuple[Item, Content]]:
-    """Each item with its content, read up to two ahead of the one in use."""
-    with ThreadPoolExecutor(1) as pool:
+def prefetched(
+    read: Callable[[Item], Content], items: Iterable[Item], threads: int = 1
+) -> Iterator[tuple[Item, Content]]:
+    """Each item with its content, in their order, read up to two ahead of the one in use."""
+    with ThreadPoolExecutor(threads) as pool:
         ahead: deque[tuple[Item, Future[Content]]] = deque()
         for item in items:
             ahead.append((item, pool.submit(read, item)))
