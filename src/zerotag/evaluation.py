@@ -210,7 +210,11 @@ def play_pointing_game(
         progress("Playing the pointing game", number, len(batches))
         table = np.array(boxed)
         pair, of_pair = np.unique(table[:, :2].astype(int), axis=0, return_inverse=True)
-        heat = network.position_scores(batch, W)[tuple(pair.T)].cpu().numpy()
+        row, label_column = pair.T
+        place = np.arange(len(pair)) - np.searchsorted(row, row)  # among the labels of its picture
+        own = np.zeros((len(rows), place.max() + 1), int)
+        own[row, place] = label_column
+        heat = network.position_scores(batch, W[own])[row, place].cpu().numpy()
         on_object = np.zeros(heat.shape, bool)
         np.logical_or.at(on_object, of_pair, cells_in_boxes(table[:, 2:], *heat.shape[1:]))
         peaks = heat.reshape(len(pair), -1).argmax(1)

@@ -202,6 +202,9 @@ def test_heat_maps_add_up_to_the_score(name: str) -> None:
         return
     heat = model.position_scores(maps, W)
     torch.testing.assert_close(heat.sum((2, 3)), model.score(model.embed(maps), W), rtol=1e-4, atol=1e-5)
+    own = torch.tensor([[0, 4], [3, 3], [2, 1]])
+    of_own = model.position_scores(maps, W[own])
+    torch.testing.assert_close(of_own, heat[torch.arange(3)[:, None], own], rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_option_is_named(name: str) -> None:

@@ -71,9 +71,9 @@ class AttentionPerCluster(TaggingModel):
         """⟨S_m, v_c⟩ with the cluster m of label c."""
         return (S @ W.T).gather(1, self.cluster(W).expand(len(S), 1, -1))[:, 0]
 
-    def cluster(self, W: Float[Tensor, "c d"]) -> Int[Tensor, " c"]:
+    def cluster(self, W: Float[Tensor, "*b c d"]) -> Int[Tensor, "*b c"]:
         """Which centre is nearest to each label."""
-        return (self.centres.square().sum(1) - 2 * W @ self.centres.T).argmin(1)
+        return (self.centres.square().sum(1) - 2 * W @ self.centres.T).argmin(-1)
 
     def loss(
         self, output: Float[Tensor, "b m d"], W: Float[Tensor, "c d"], positives: Bool[Tensor, "b c"]
@@ -81,9 +81,11 @@ class AttentionPerCluster(TaggingModel):
         """The mean over the batch."""
         return hinge_rank(self.score(output, W), positives).mean()
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each region gives to the score of each label, through the attention of its cluster."""
         h = self.regions(feature_maps)
-        attention = self.attention(h).softmax(2)[:, self.cluster(W)]
-        matches = self.projection(h) @ W.T
+        attention = self.attention(h).softmax(2)
+        cluster = self.cluster(W).expand(len(h), -1)
+        attention = attention.gather(1, cluster[..., None].expand(-1, -1, attention.shape[2]))
+        matches = self.projection(h) @ W.mT
         return (attention * matches.transpose(1, 2)).unflatten(2, (self.regions.grid, -1))

@@ -63,11 +63,11 @@ class AttentionPerLabel(TaggingModel):
         """The mean over the batch."""
         return hinge_rank(self.score(output, W), positives).mean()
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each region gives to the score of each label."""
         return self._matches(self.embed(feature_maps), W).transpose(1, 2).unflatten(2, (self.regions.grid, -1))
 
-    def _matches(self, S: Float[Tensor, "b r2 d"], W: Float[Tensor, "c d"]) -> Float[Tensor, "b r c"]:
+    def _matches(self, S: Float[Tensor, "b r2 d"], W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b r c"]:
         """Matches of the regions, each weighted by the label's attention to it."""
-        logits, matches = (S @ W.T).chunk(2, 1)
+        logits, matches = (S @ W.mT).chunk(2, 1)
         return logits.softmax(1) * matches

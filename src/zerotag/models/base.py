@@ -61,7 +61,7 @@ class TaggingModel(nn.Module, ABC):
         """Score of each label: the best match among the semantic vectors, max_r ⟨S_r, v_c⟩ (GBE-MLZSL eq. 13)."""
         return (S @ self.compared(W).T).amax(1)
 
-    def compared(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+    def compared(self, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "*b c d"]:
         """What of label vectors semantic vectors are compared with: all, where a method does not say otherwise."""
         return W
 
@@ -71,8 +71,12 @@ class TaggingModel(nn.Module, ABC):
     ) -> Float[Tensor, ""]:
         """Mean training loss of a batch over the trained labels with vectors ``W``, from what ``forward`` gave."""
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each position of the picture gives to each label's score: the heat map before pooling.
+
+        Args:
+            feature_maps: by stride.
+            W: vectors of the labels, the same for all pictures or of each picture's own.
 
         Raises:
             ZerotagError: the method pools positions away before it knows of labels.

@@ -130,12 +130,12 @@ class BiAM(TaggingModel):
         """The mean over the batch."""
         return hinge_rank(self.score(output, W), positives).mean()
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """The matches of each label's best regions, each by their number; nothing elsewhere."""
         matches = self._matches(self.embed(feature_maps), W)
         best = matches.topk(min(self.best_regions, matches.shape[1]), dim=1)
         heat = torch.zeros_like(matches).scatter_(1, best.indices, best.values / best.values.shape[1])
         return heat.transpose(1, 2).unflatten(2, (self.grid, -1))
 
-    def _matches(self, S: Float[Tensor, "b r e"], W: Float[Tensor, "c d"]) -> Float[Tensor, "b r c"]:
-        return S[..., :-1] @ W.T + S[..., -1:]
+    def _matches(self, S: Float[Tensor, "b r e"], W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b r c"]:
+        return S[..., :-1] @ W.mT + S[..., -1:]

@@ -63,7 +63,7 @@ class Deep0Tag(TaggingModel):
         """The mean over the batch."""
         return ranknet(self.score(output, W), positives).mean()
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each window gives to the score of each label, spread evenly over the window."""
         height, width = feature_maps[32].shape[2:]
         by_window = self._instances(feature_maps[32])
@@ -73,12 +73,12 @@ class Deep0Tag(TaggingModel):
             parts = torch.zeros_like(instances).scatter_(1, best, instances.gather(1, best))
         else:
             parts = instances / instances.shape[1]
-        heat = instances.new_zeros(len(instances) * len(W), 1, height, width)
+        heat = instances.new_zeros(len(instances) * W.shape[-2], 1, height, width)
         numbers = [one.shape[1] for one in by_window.values()]
         for k, part in zip(by_window, parts.split(numbers, 1), strict=True):
-            given = (part @ W.T).transpose(1, 2).reshape(len(heat), 1, height - k + 1, width - k + 1)
+            given = (part @ W.mT).transpose(1, 2).reshape(len(heat), 1, height - k + 1, width - k + 1)
             heat = heat + F.conv_transpose2d(given, torch.full((1, 1, k, k), 1 / k**2).to(heat))
-        return heat.view(len(instances), len(W), height, width)
+        return heat.view(len(instances), -1, height, width)
 
     def _instances(self, deepest: Float[Tensor, "b c h w"]) -> dict[int, Float[Tensor, "b _p d"]]:
         """The vectors of all windows, by the side of the window; windows that do not fit into the map are left out."""

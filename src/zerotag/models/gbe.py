@@ -241,7 +241,7 @@ class GBE(TaggingModel):
     def embed(self, feature_maps: FeatureMaps) -> Float[Tensor, "b n d"]:
         """Semantic vectors S of eq. 12."""
         fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
-        if self.lid is None and self.query is not None:
+        if self._pools_before_grouping:
             local = self._pooled_before_grouping(fused)
         elif self.query is None:
             local = self._local_maps(fused).amax(2).transpose(0, 1)
@@ -252,7 +252,7 @@ class GBE(TaggingModel):
         S = self.graph(nodes) if self.graph else nodes.unflatten(-1, (-1, self.vector_dim)).sum(-2)
         return S * self._stretch(S)
 
-    def compared(self, W: Float[Tensor, "c d"]) -> Float[Tensor, "c d"]:
+    def compared(self, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "*b c d"]:
         """With ``within_span`` the part that the trained labels span, which is all of their own vectors."""
         return W if self.span is None else W @ self.span
 
@@ -264,27 +264,29 @@ class GBE(TaggingModel):
             output, self.score(output, W), positives, W, regularisation=self.regularisation, normalise=self.normalise
         )
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each position gives to each label's score; summed over positions it is the score.
 
         Behind the attention within groups the way to the score is linear piece by piece: the winning group of a
         label hears through the graph from every group, and each of these took its numbers from some positions.
         """
-        local_maps = self._local_maps(self.fusion(feature_maps).flatten(2).transpose(1, 2))
-        if self.query is None:
-            local_parts = _at_maximum(local_maps, 2)
-        else:
-            local_parts = self._attention(local_maps) * local_maps
+        fused = self.fusion(feature_maps).flatten(2).transpose(1, 2)
+        local_parts = None if self._pools_before_grouping else self._local_parts(fused)
+        local = self._pooled_before_grouping(fused) if local_parts is None else local_parts.sum(2).transpose(0, 1)
         global_parts = None if self.gem is None else self.gem.parts(feature_maps)
-        nodes = self._nodes(local_parts.sum(2).transpose(0, 1), None if global_parts is None else global_parts.sum(1))
+        nodes = self._nodes(local, None if global_parts is None else global_parts.sum(1))
         affinity, update, slopes = self._linearised(nodes)
         S = slopes * (affinity @ (nodes @ update))
         stretch, W = self._stretch(S), self.compared(W)
-        winner = (S * stretch @ W.T).argmax(1)
+        winner = (S * stretch @ W.mT).argmax(1)
         slopes = (slopes * stretch).gather(1, winner[..., None].expand(-1, -1, self.vector_dim))
         wanted = slopes * W @ update.T
         heard = affinity[winner]
-        heat = torch.einsum("bcn,bcd,nbpd->bcp", heard, wanted[..., : self.vector_dim], local_parts)
+        from_local = wanted[..., : self.vector_dim]
+        if local_parts is None:
+            heat = self._heat_before_grouping(fused, heard, from_local)
+        else:
+            heat = torch.einsum("bcn,bcd,nbpd->bcp", heard, from_local, local_parts)
         heat = heat.unflatten(-1, (self.grid, self.grid))
         if global_parts is None:
             return heat
@@ -300,16 +302,40 @@ class GBE(TaggingModel):
         groups: Tensor = self.lid(self.lid.embedded(fused, self.grouping))
         return groups
 
-    def _pooled_before_grouping(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "b n d"]:
+    def _local_parts(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "n b p d"]:
+        """What each position gives to the local vectors."""
+        local_maps = self._local_maps(fused)
+        return _at_maximum(local_maps, 2) if self.query is None else self._attention(local_maps) * local_maps
+
+    @property
+    def _pools_before_grouping(self) -> bool:
         """Attention pooling without LID: the grouping is linear, so it may follow the pooling and run once a group."""
-        assert self.query is not None
+        return self.lid is None and self.query is not None
+
+    def _pooled_before_grouping(self, fused: Float[Tensor, "b p f"]) -> Float[Tensor, "b n d"]:
         # cast once: both products would, and their gradients would be added in full precision
         weight = self.grouping.weight.to(fused.dtype).unflatten(0, (self.num_groups, -1))
-        queries = torch.einsum("nd,ndf->nf", self.query, weight) * self.vector_dim**-0.5
-        pooled = (fused @ queries.T).softmax(1).transpose(1, 2) @ fused
+        pooled = self._attention_before_grouping(fused, weight).transpose(1, 2) @ fused
         # with the weight first its gradient comes in the weight's own layout
         local = (weight @ pooled.permute(1, 2, 0)).permute(2, 0, 1)
         return local + self.grouping.bias.view(self.num_groups, -1)
+
+    def _heat_before_grouping(
+        self, fused: Float[Tensor, "b p f"], heard: Float[Tensor, "b c n"], wanted: Float[Tensor, "b c d"]
+    ) -> Float[Tensor, "b c p"]:
+        """What is wanted of each group goes back through the grouping, which is less work than positions forth."""
+        weight = self.grouping.weight.unflatten(0, (self.num_groups, -1))
+        asked = heard[..., None] * torch.einsum("bcd,ndf->bcnf", wanted, weight)
+        offset = heard * (wanted @ self.grouping.bias.view(self.num_groups, -1).T)
+        matches = (fused @ asked.flatten(1, 2).mT).unflatten(2, offset.shape[1:]) + offset[:, None]
+        return torch.einsum("bpcn,bpn->bcp", matches, self._attention_before_grouping(fused, weight))
+
+    def _attention_before_grouping(
+        self, fused: Float[Tensor, "b p f"], weight: Float[Tensor, "n d f"]
+    ) -> Float[Tensor, "b p n"]:
+        assert self.query is not None
+        queries = torch.einsum("nd,ndf->nf", self.query, weight) * self.vector_dim**-0.5
+        return (fused @ queries.T).softmax(1)
 
     def _attention(self, local_maps: Float[Tensor, "n b p d"]) -> Float[Tensor, "n b p 1"]:
         assert self.query is not None

@@ -90,11 +90,11 @@ class LESA(TaggingModel):
             + self.span * cosines.norm()
         )
 
-    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
+    def position_scores(self, feature_maps: FeatureMaps, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
         """What each region gives to the score of each label, through the attention that fits the label best."""
         h = self.regions(feature_maps)
         attention = self.attention(h).softmax(2)
-        matches = self.projection(h) @ W.T
+        matches = self.projection(h) @ W.mT
         winner = (attention @ matches).argmax(1)
         chosen = attention.gather(1, winner[..., None].expand(-1, -1, attention.shape[2]))
         return (chosen * matches.transpose(1, 2)).unflatten(2, (self.regions.grid, -1))

@@ -74,8 +74,8 @@ class Network(nn.Module):
         with autocast(self.device):
             return self.model.embed(self._feature_maps(batch)).float()
 
-    def position_scores(self, batch: Batch, W: Float[Tensor, "c d"]) -> Float[Tensor, "b c h w"]:
-        """Heat maps, in float32."""
+    def position_scores(self, batch: Batch, W: Float[Tensor, "*b c d"]) -> Float[Tensor, "b c h w"]:
+        """Heat maps, in float32; ``W`` is the same for all pictures or of each picture's own labels."""
         with torch.inference_mode():
             return self.model.position_scores(self._feature_maps(batch), W.to(self.device))
 
