@@ -13,7 +13,7 @@ import torch
 from word_files import WORDS, glove, unit
 from zerotag import vectors
 from zerotag.vectors import VectorReport, label_vectors
-from zerotag.word_vector_files import look_up
+from zerotag.word_vector_files import LabelVector, look_up
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -97,6 +97,30 @@ def test_what_another_process_adds_meanwhile_is_kept(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(vectors, "look_up", never)
     assert label_vectors(["sea", "dog", "cat"], file)[0].shape == (3, 3)
+
+
+def test_what_was_encoded_before_it_was_stopped_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [f"label {number}" for number in range(5)]
+    asked: list[str] = []
+
+    def stopped_at_the_last(some: list[str]) -> dict[str, LabelVector]:
+        asked.extend(some)
+        if labels[-1] in some:
+            raise KeyboardInterrupt
+        return {label: LabelVector(np.ones(3, np.float32)) for label in some}
+
+    monkeypatch.setattr(vectors.minilm, "encode", stopped_at_the_last)
+    monkeypatch.setattr(vectors, "ENCODED_AT_ONCE", 2)
+    told: list[tuple[str, int, int]] = []
+    with pytest.raises(KeyboardInterrupt):
+        label_vectors(labels, progress=lambda *step: told.append(step))
+    assert told == [("Finding label vectors", 2, 5), ("Finding label vectors", 4, 5)]
+    assert vectors._read_table(only_table(cache)).keys() == set(labels[:4])
+    assert asked == labels
+    asked.clear()
+    label_vectors(labels[:4], progress=lambda *step: told.append(step))
+    assert not asked
+    assert len(told) == 2
 
 
 def test_many_threads_at_once(tmp_path: Path) -> None:

@@ -25,12 +25,14 @@ from torch import Tensor
 
 from zerotag import minilm
 from zerotag.errors import ZerotagError, first_few
+from zerotag.progress import Progress, silent
 from zerotag.storage import cache_folder, write_atomically
 from zerotag.word_vector_files import LabelVector, file_identity, look_up
 
 MINILM = "minilm"
 SUFFIX = "-v2.safetensors"  # another number when the same label gets another vector
 SHORTEST = 1e-6
+ENCODED_AT_ONCE = 256
 
 _writing = threading.Lock()
 
@@ -69,6 +71,7 @@ def label_vectors(
     *,
     centre_on: Sequence[str] | None = None,
     allow_missing: bool = False,
+    progress: Progress = silent,
 ) -> tuple[Float[Tensor, "c d"], VectorReport]:
     """A unit vector for each label, and where it came from.
 
@@ -78,6 +81,7 @@ def label_vectors(
         centre_on: labels whose mean unit vector, over those that have one, is taken away before vectors are brought to
             unit length again; a run centres any word on its seen labels. Nothing is taken away when left out.
         allow_missing: leave out labels that have no vector instead of raising.
+        progress: told how many labels that are not in the cache are done.
 
     Raises:
         MissingPackageError: the source needs a package that is not installed.
@@ -88,7 +92,7 @@ def label_vectors(
     if centre_on is not None:
         _check("labels to centre on", centre_on)
     opened = _open(source)
-    found = _kept(opened, list(dict.fromkeys([*labels, *(centre_on or ())])))
+    found = _kept(opened, list(dict.fromkeys([*labels, *(centre_on or ())])), progress)
     known = _with_vector(labels, found)
     if (missing := [label for label in labels if found[label].vector is None]) and not (allow_missing and known):
         ways = "choose other words or another source of vectors"
@@ -119,30 +123,37 @@ class _Source(NamedTuple):
     table: Path
     checksum: str
     compute: Callable[[list[str]], dict[str, LabelVector]]
+    at_once: int | None
 
 
 def _open(source: str | Path) -> _Source:
     folder = cache_folder() / "vectors"
     if source == MINILM:
         checksum = minilm.weights_checksum()
-        return _Source(folder / f"minilm-{checksum[:16]}{SUFFIX}", f"sha256:{checksum}", minilm.encode)
+        return _Source(folder / f"minilm-{checksum[:16]}{SUFFIX}", f"sha256:{checksum}", minilm.encode, ENCODED_AT_ONCE)
     path = Path(source).expanduser()
     digest, checksum = file_identity(path)
-    return _Source(folder / f"{path.stem[:40]}-{digest}{SUFFIX}", checksum, partial(look_up, path))
+    return _Source(folder / f"{path.stem[:40]}-{digest}{SUFFIX}", checksum, partial(look_up, path), None)
 
 
-def _kept(source: _Source, labels: list[str]) -> dict[str, LabelVector]:
+def _kept(source: _Source, labels: list[str], progress: Progress) -> dict[str, LabelVector]:
     """Vectors from the table in the cache, which those not yet there are computed for and added to.
+
+    They are added some at a time, so that little is lost of thousands when the process is killed: the encoder takes 20
+    milliseconds a label. A file of word vectors is read once for all labels.
 
     Two processes that add at once may lose each other's rows, which are then computed again; a row that is there is
     never replaced by another.
     """
     kept = _read_table(source.table)
-    if new := [label for label in labels if label not in kept]:
-        computed = source.compute(new)
+    new = [label for label in labels if label not in kept]
+    at_once = source.at_once or max(1, len(new))
+    for start in range(0, len(new), at_once):
+        computed = source.compute(new[start : start + at_once])
         with _writing:  # two threads that add at once would lose each other's rows
             kept |= computed | _read_table(source.table)
             _write_table(source.table, kept)
+        progress("Finding label vectors", min(start + at_once, len(new)), len(new))
     return kept
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zerotag.cli.console import AsJson, labels_app
+from zerotag.cli.console import AsJson, labels_app, progress_bars
 
 
 @labels_app.command("check")
@@ -25,7 +25,9 @@ def check_labels(
     from zerotag.tagging.word_check import check_words
     from zerotag.tagging.words import read_words
 
-    found = check_words(read_words(labels), vectors)
+    words = read_words(labels)
+    with progress_bars() as progress:
+        found = check_words(words, vectors, progress=progress)
     print(json.dumps(found.to_dict(), indent=1)) if as_json else Console().print(tables.word_check(found))
 
 

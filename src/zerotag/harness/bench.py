@@ -74,7 +74,7 @@ def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
         if chosen.backbone.model_dump_json() not in done and not chosen.backbone.train:
             inputs_for(chosen, dataset, map_source(chosen, dataset), progress)
         if chosen.vectors.model_dump_json() not in done:
-            vectors_for(chosen, split_labels(dataset.labels, unseen_fraction=0.0, seed=0))
+            vectors_for(chosen, split_labels(dataset.labels, unseen_fraction=0.0, seed=0), progress=progress)
         done |= {chosen.backbone.model_dump_json(), chosen.vectors.model_dump_json()}
 
 

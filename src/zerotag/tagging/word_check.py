@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zerotag.minilm import pieces_of
+from zerotag.progress import Progress, silent
 from zerotag.tagging.words import WordList
 from zerotag.vectors import MINILM, label_vectors
 
@@ -56,7 +57,7 @@ class WordCheck:
         return vars(self)
 
 
-def check_words(words: WordList, source: str = MINILM) -> WordCheck:
+def check_words(words: WordList, source: str = MINILM, *, progress: Progress = silent) -> WordCheck:
     """Look at labels as the source of their vectors sees them.
 
     Memory: a block of 1,024 labels by all.
@@ -67,7 +68,7 @@ def check_words(words: WordList, source: str = MINILM) -> WordCheck:
     names = [word.name for word in words.words]
     aliases = sum(len(word.aliases) for word in words.words)
     generic = [name for name in BROAD if name not in names]
-    W, report = label_vectors([*names, *generic], source, allow_missing=True)
+    W, report = label_vectors([*names, *generic], source, allow_missing=True, progress=progress)
     is_asked = np.isin(report.labels, names)
     is_generic = np.isin(report.labels, BROAD)
     vectors, known = W.numpy()[is_asked], [name for name in report.labels if name in set(names)]

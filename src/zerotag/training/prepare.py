@@ -17,7 +17,7 @@ from zerotag.features import cached_features
 from zerotag.kept_maps import kept_maps
 from zerotag.labels import LabelSet, split_labels
 from zerotag.models import create_model
-from zerotag.progress import Progress
+from zerotag.progress import Progress, silent
 from zerotag.training.checkpoint import load_tensors, load_weights
 from zerotag.training.network import Inputs, Network, Pixels, default_device
 from zerotag.training.run import Run, current_versions, load_run
@@ -62,7 +62,7 @@ def prepare(
     earlier = _earlier_run(settings, folder, resume)
     dataset = load_dataset(settings.data)
     labels = labels_of(settings, dataset)
-    W, vectors = vectors_for(settings, labels)
+    W, vectors = vectors_for(settings, labels, progress=progress)
     source = map_source(settings, dataset)
 
     rng = np.random.default_rng([settings.seed, HOLD_OUT_STREAM])
@@ -91,7 +91,12 @@ def prepare(
 
 
 def vectors_for(
-    settings: Settings, labels: LabelSet, words: Sequence[str] | None = None, *, allow_missing: bool = False
+    settings: Settings,
+    labels: LabelSet,
+    words: Sequence[str] | None = None,
+    *,
+    allow_missing: bool = False,
+    progress: Progress = silent,
 ) -> tuple[Float[Tensor, "c d"], VectorReport]:
     """Vectors of ``words``, or of all labels of the run, centred as the run's settings say."""
     return label_vectors(
@@ -99,6 +104,7 @@ def vectors_for(
         settings.vectors.source,
         centre_on=labels.seen if settings.vectors.centre else None,
         allow_missing=allow_missing,
+        progress=progress,
     )
 
 
