@@ -323,7 +323,10 @@ class GBE(TaggingModel):
     def _heat_before_grouping(
         self, fused: Float[Tensor, "b p f"], heard: Float[Tensor, "b c n"], wanted: Float[Tensor, "b c d"]
     ) -> Float[Tensor, "b c p"]:
-        """What is wanted of each group goes back through the grouping, which is less work than positions forth."""
+        """What labels want of each group goes back through the grouping: less work for few than all positions forth.
+
+        Memory: a number for each picture, label, group and channel of the fused map.
+        """
         weight = self.grouping.weight.unflatten(0, (self.num_groups, -1))
         asked = heard[..., None] * torch.einsum("bcd,ndf->bcnf", wanted, weight)
         offset = heard * (wanted @ self.grouping.bias.view(self.num_groups, -1).T)
