@@ -24,7 +24,7 @@ class Watched:
         workers = (
             _field(process, "VmHWM")
             for process in Path("/proc").glob("[0-9]*")
-            if _field(process, "PPid", unit=1) == os.getpid()
+            if _field(process, "PPid", unit=1) == os.getpid() and _is_a_program_of_its_own(process)
         )
         self.extra_bytes = max(self.extra_bytes, own + sum(workers))
 
@@ -45,6 +45,13 @@ def watched() -> Iterator[Watched]:
     finally:
         done.set()
         thread.join()
+
+
+def _is_a_program_of_its_own(process: Path) -> bool:
+    """A worker just forked is a picture of this process, memory and all, until it starts its own program."""
+    with suppress(OSError):
+        return (process / "cmdline").read_bytes() != Path("/proc/self/cmdline").read_bytes()
+    return False
 
 
 def _field(process: Path, name: str, unit: int = 1024) -> int:
