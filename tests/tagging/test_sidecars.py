@@ -91,10 +91,10 @@ def test_foreign_content_is_kept_and_comes_back(folder: Path, tmp_path: Path) ->
         assert b"zerotag|animal|cat|kitten" in after["000.jpg.xmp"] and b"zerotag/sea" in after["000.jpg.xmp"]
         third = write_sidecars(catalogue, tagged(folder, SEA), WORDS)
         assert third.num_written == 201 and b"kitten" not in (folder / "000.jpg.xmp").read_bytes()
-        undone = remove_sidecars(catalogue)
+        undone = remove_sidecars(folder, catalogue)
         assert (undone.num_written, undone.num_removed) == (200, 1)
         assert contents(folder) == before and catalogue.sidecars() == {}
-        assert remove_sidecars(catalogue).num_written == 0
+        assert remove_sidecars(folder, catalogue).num_written == 0
 
 
 def test_what_others_change_in_between_is_kept(folder: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_others_change_in_between_is_kept(folder: Path, tmp_path: Path) -> 
         write_sidecars(catalogue, [("000.jpg", [SEA])], WORDS)
         assert xmp.keywords(file.read_bytes()) == ["vacation", "sea"]
         file.write_bytes(file.read_bytes().replace(b'Rating="5"', b'Rating="1"'))
-        remove_sidecars(catalogue)
+        remove_sidecars(folder, catalogue)
     left = file.read_bytes()
     assert b'Rating="1"' in left and xmp.keywords(left) == ["vacation", "sea"] and b"zerotag" not in left
 
@@ -122,13 +122,13 @@ def test_a_picture_that_loses_its_tags_loses_its_file(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"no xml", "it is no XMP"),
-        (b"<a/>", "no rdf:RDF in it"),
+        (b"no xml", "it is not XMP"),
+        (b"<a/>", "one rdf:RDF"),
         (
             b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/x">]><x xmlns:rdf="%b"><rdf:RDF>&a;</rdf:RDF></x>',
             "XMP",
         ),
-        (b"", "it is no XMP"),
+        (b"", "it is not XMP"),
     ],
 )
 def test_what_is_no_xmp_is_left_alone(content: bytes, reason: str, folder: Path, tmp_path: Path) -> None:
@@ -158,11 +158,11 @@ def test_any_words_go_in_and_out(words: list[str], program: str) -> None:
     with_words, added = xmp.with_labels(packet, [[word] for word in words])
     assert set(words) <= set(xmp.keywords(with_words))
     without = xmp.without_labels(with_words, added)
-    assert xmp.keywords(without) == xmp.keywords(packet) and b"zerotag" not in without
+    assert without is not None and xmp.keywords(without) == xmp.keywords(packet) and b"zerotag" not in without
 
 
 def test_a_packet_that_is_no_xmp_is_an_error() -> None:
-    with pytest.raises(ZerotagError, match="it is no XMP"):
+    with pytest.raises(ZerotagError, match="it is not XMP"):
         xmp.keywords(np.random.default_rng(0).bytes(50))
 
 
