@@ -3,6 +3,9 @@
 Written are ``dc:subject`` (flat), ``lr:hierarchicalSubject`` and ``digiKam:TagsList`` (below the root tag "zerotag"),
 and ``zerotag:AddedSubjects``, the flat keywords that were not there before: so a packet shows what is to be removed.
 All else in a packet is kept. Source of the properties: packets of digiKam, darktable and Lightroom.
+
+digiKam and Immich read the first of these lists that is there and pass over the others: ``digiKam:TagsList``, those of
+other programs, ``lr:hierarchicalSubject``, ``dc:subject``. So a list is made only where it hides no keyword of others.
 """
 
 from __future__ import annotations
@@ -17,6 +20,11 @@ ROOT_TAG = "zerotag"
 FLAT = Property("dc", "subject", ("http://purl.org/dc/elements/1.1/", "http://purl.org/dc/1.1/"))
 ADOBE = Property("lr", "hierarchicalSubject", ("http://ns.adobe.com/lightroom/1.0/",), separator="|")
 DIGIKAM = Property("digiKam", "TagsList", ("http://www.digikam.org/ns/1.0/",), "Seq", separator="/")
+OF_OTHERS = (
+    "{http://ns.microsoft.com/photo/1.0/}LastKeywordXMP",
+    "{http://ns.iview-multimedia.com/mediapro/1.0/}CatalogSets",
+    "{http://ns.acdsee.com/iptc/1.0/}categories",
+)
 ADDED = Property("zerotag", "AddedSubjects", ("urn:zerotag:xmp/1.0/",))  # exiv2 appends a slash where there is none
 EXTENSION = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"
 EMPTY = (
@@ -47,8 +55,9 @@ def with_labels(content: bytes | None, labels: Sequence[Sequence[str]]) -> tuple
         if _folded(keyword) not in known:
             known.add(_folded(keyword))
             added.append(keyword)
+    forms = _shown_with_theirs(packet)
     packet.append(FLAT, added)
-    for form in (ADOBE, DIGIKAM):
+    for form in forms:
         mark = form.separator or ""
         packet.append(form, [mark.join([ROOT_TAG, *(part.replace(mark, " ") for part in label)]) for label in labels])
     packet.append(ADDED, added)
@@ -119,6 +128,15 @@ def extension_of(content: bytes) -> str | None:
         ZerotagError: the packet is not XMP.
     """
     return Packet(content).value(EXTENSION)
+
+
+def _shown_with_theirs(packet: Packet) -> list[Property]:
+    """The hierarchical lists that hide none of the keywords that are there."""
+    has_adobe, has_digikam = bool(packet.texts(ADOBE)), bool(packet.texts(DIGIKAM))
+    has_others = bool(packet.texts(FLAT)) or any(packet.has(tag) for tag in OF_OTHERS)
+    adobe = [ADOBE] if has_adobe or has_digikam or not has_others else []
+    digikam = [DIGIKAM] if has_digikam or not (has_adobe or has_others) else []
+    return adobe + digikam
 
 
 def _folded(text: str) -> str:

@@ -150,6 +150,10 @@ class Packet:
         found = [text for one in self.descriptions for text in (one.get(tag), one.findtext(tag)) if text]
         return found[0].strip() if found else None
 
+    def has(self, tag: str) -> bool:
+        """Whether the picture has a property, in any form."""
+        return any(tag in one.attrib or one.find(tag) is not None for one in self.descriptions)
+
     def _elements(self, prop: Property) -> list[Any]:
         return [child for one in self.descriptions for child in one if child.tag in prop.tags]
 
