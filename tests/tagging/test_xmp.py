@@ -105,6 +105,7 @@ def test_other_programs_read_all_that_was_there_and_ours(tmp_path: Path) -> None
 
 
 texts = st.text(st.characters(categories=["L", "N", "P", "S"], max_codepoint=0x2FFF), min_size=1, max_size=8)
+texts = texts.filter(lambda text: xmp.ROOT_TAG not in text)  # the root tag is zerotag's own
 escaped = texts.map(lambda text: text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 lists = st.builds(
     lambda name, kind, items: listed(name, kind, *items),
