@@ -212,7 +212,10 @@ def word_check(found: WordCheck) -> Table:
     table.add_column("which")
     kinds = {
         "without a vector": found.without_vector,
+        "partly without": [f"{label} ({', '.join(words)})" for label, words in found.partly_known.items()],
         "known in pieces only": found.in_pieces,
+        "without letters": found.without_letters,
+        "hardly differ": [" = ".join(map(repr, labels)) for labels in found.alike],
         "near-synonyms": [f"{first} = {second} ({cosine:.2f})" for first, second, cosine in found.synonyms],
         "too broad": found.broad,
     }
