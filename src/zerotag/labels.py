@@ -24,6 +24,7 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 HASHTAG = re.compile(r"#[^\s!-/:-@\[-`{-~]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HEADINGS = {"label", "labels", "tag", "tags", "name", "names", "class", "classes", "category", "categories"}
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 BETWEEN_LABELS = {",": "a comma", ";": "a semicolon", "|": "a bar", "\t": "a tab"}
 
 
@@ -97,6 +98,16 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
+def as_cell(text: str) -> str:
+    """A text for a cell of CSV: one that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def of_cell(cell: str) -> str:
+    """The text that :func:`as_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
 def read_text(path: Path, what: str = "") -> str:
     """The text of a file in UTF-8, with or without a byte-order mark; line endings stay.
 
@@ -160,7 +171,7 @@ def _check_line(where: str, text: str, *, is_first: bool) -> None:
     """Raise a ZerotagError where a line is likely not meant as the one label that it would be read as."""
     if text.startswith("#"):
         raise ZerotagError(
-            f"{where}: '{text}' may be a comment or a label; write '# {text[1:]}' if it is a comment, '{text[1:]}' if a "
+            f"{where}: '{text}' may be a comment or a label; write '# {text[1:]}' for a comment, or '{text[1:]}' for a "
             "label"
         )
     if re.match(r"[-*•]\s", text):
