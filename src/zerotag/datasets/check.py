@@ -145,7 +145,8 @@ def _broken(dataset: PictureDataset, progress: Progress) -> dict[str, str]:
 
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
-    doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
+    doubts = list(dataset.notes)
+    doubts += [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
     if layout in WITH_LISTS_OF_NUS_WIDE:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
     if layout.startswith("open-images"):

@@ -70,8 +70,8 @@ def _paths(root: Path, table: Path, rows: dict[int, Row]) -> tuple[str, ...]:
             missing.append(line)
         elif path in found:
             raise ZerotagError(
-                f"{table}, line {line}: the picture '{shown}' is listed more than once, first on line {found[path]}; put "
-                "its labels on one line"
+                f"{table}, line {line}: the picture '{shown}' is listed more than once, first on line {found[path]}; "
+                "put its labels on one line"
             )
         else:
             found[path] = line
