@@ -95,6 +95,7 @@ def dataset_check(found: DatasetCheck) -> list[Table | str]:
         lines.append(f"{found.labels_without_training_images} labels to train on have no training picture")
     lines += [f"left out: {number:,} pictures, {reason}" for reason, number in found.left_out.items()]
     lines += [f"broken: {path}: {reason}" for path, reason in found.broken.items()]
+    lines += [f"stops training: {reason}" for reason in found.stops]
     lines += [f"odd: {doubt}" for doubt in found.doubts]
     return [table, *map(escape, lines)]
 

@@ -121,18 +121,35 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_csv(file: Path) -> Iterator[tuple[int, object]]:
-    text = read_text(file)
+    text, skipped = read_text(file), 0
     listed = set(read_label_file(file.with_name("labels.txt"))) if file.with_name("labels.txt").is_file() else set()
-    told = SEPARATOR_LINE.match(text)
-    text, skipped = (text[told.end() :], 1) if told else (text, 0)
+    if told := SEPARATOR_LINE.match(text):
+        text, skipped = text[told.end() :], 1
     delimiter, names = _headings(file, text, (told[1],) if told else DELIMITERS)
+    by_line = cells_of(file, text, delimiter, skipped)
+    next(by_line)
+    for number, cells in by_line:
+        if any(map(str.strip, cells)):
+            yield number, _values(f"{file}, line {number}", cells, names, listed)
+
+
+def cells_of(file: Path, text: str, delimiter: str = ",", skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """The rows of CSV that are not empty, with the numbers of their lines.
+
+    Args:
+        file: Path of the file, for messages.
+        text: Text of the file.
+        delimiter: Character between cells.
+        skipped: Number of lines of the file before the text.
+
+    Raises:
+        ZerotagError: a row cannot be told from the next; the message names its line.
+    """
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        next(table)
         for cells in table:
-            number = table.line_num + skipped
-            if any(map(str.strip, cells)):
-                yield number, _values(f"{file}, line {number}", cells, names, delimiter, listed)
+            if cells:
+                yield table.line_num + skipped, cells
     except csv.Error as error:
         raise ZerotagError(
             f"{file}, line {table.line_num + skipped} cannot be read ({error}); look for a quotation mark too many "
@@ -152,7 +169,7 @@ def _headings(file: Path, text: str, delimiters: tuple[str, ...]) -> tuple[str, 
     raise ZerotagError(f"{file}: the first line must name the columns path and labels, not '{first[:80]}'; {LAYOUT}")
 
 
-def _values(where: str, cells: list[str], names: list[str], delimiter: str, listed: set[str]) -> dict[str, object]:
+def _values(where: str, cells: list[str], names: list[str], listed: set[str]) -> dict[str, object]:
     cure = "separate labels with ; and put quotation marks around a cell that holds a delimiter"
     if any(map(str.strip, cells[len(names) :])) or len(cells) <= max(names.index("path"), names.index("labels")):
         raise ZerotagError(f"{where} has {len(cells)} cells under {len(names)} headings; {cure}")
