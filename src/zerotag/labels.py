@@ -180,8 +180,8 @@ def _check_line(where: str, text: str, *, is_first: bool) -> None:
         )
     if found := next((sign for sign in BETWEEN_LABELS if sign in text), None):
         raise ZerotagError(
-            f"{where}: '{text}' holds {BETWEEN_LABELS[found]}; write one label a line, or put quotation marks around "
-            "it if it is one label"
+            f"{where}: '{text}' contains {BETWEEN_LABELS[found]}; write one label a line, or put quotation marks "
+            "around it if it is one label"
         )
     if is_first and text.casefold() in HEADINGS:
         raise ZerotagError(

@@ -32,7 +32,7 @@ def folder(root: Path, rows: Rows) -> str:
         ([(["dog", "sea", "猫"], "train"), ([], "test")], "1 labels have no vector in minilm: '猫'"),
     ],
 )
-def test_what_would_stop_training_is_told(rows: Rows, reason: str, tmp_path: Path) -> None:
+def test_what_would_stop_training_is_named(rows: Rows, reason: str, tmp_path: Path) -> None:
     (found,) = check(folder(tmp_path, rows)).stops
     assert reason in found
 

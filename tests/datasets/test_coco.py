@@ -119,7 +119,7 @@ def test_without_a_split_one_picture_in_five_is_for_testing(file: str, folder: s
     root = write(tmp_path, {file: coco(pictures)}, [f"{folder}/{name}" for name in pictures])
     dataset = load_dataset(str(root))
     assert len(dataset.paths) == 200 and 20 < len(dataset.rows("test")) < 60
-    assert any("the name tells no split" in line for line in check(str(root)).doubts)
+    assert any("no split in the name" in line for line in check(str(root)).doubts)
 
 
 def test_names_of_label_studio_on_windows_and_in_another_unicode_form(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_category_that_only_groups_others_is_no_label(tmp_path: Path) -> None:
     assert load_dataset(str(root)).labels == ("things", *NAMES)
 
 
-def test_an_annotation_without_a_label_is_told(tmp_path: Path) -> None:
+def test_an_annotation_without_a_label_is_reported(tmp_path: Path) -> None:
     content = coco(A)
     content["annotations"][0]["category_id"] = 0
     root = write(tmp_path, {"result.json": content}, ["a.jpg"])

@@ -102,9 +102,9 @@ def test_a_table_that_does_not_hold_is_named(rows: list[Any], table: str | None,
     [
         ("a.jpg,dog,sea", "line 2 has 3 cells under 2 headings; separate labels with ;"),
         ("a.jpg", "line 2 has 1 cells under 2 headings"),
-        ('a.jpg,"dog,sea"', "line 2: the label 'dog,sea' holds a comma; separate labels with ;"),
-        ("a.jpg,dog|sea", "holds a bar"),
-        ('a.jpg,"dog\nsea"', "line 3: a cell of labels holds a line break"),
+        ('a.jpg,"dog,sea"', "line 2: the label 'dog,sea' contains a comma; separate labels with ;"),
+        ("a.jpg,dog|sea", "contains a bar"),
+        ('a.jpg,"dog\nsea"', "line 3: a cell of labels contains a line break"),
         ("a.jpg,\"['dog', 'sea']\"", "look like a list in brackets"),
         ('c.png,sea\na.jpg,"dog\n', "cannot be read .* look for a quotation mark"),
         (f"a.jpg,{'d' * 200_000}", "line 2 cannot be read"),
@@ -141,7 +141,7 @@ def test_csv_as_spreadsheets_write_it(table: str, tmp_path: Path) -> None:
     assert dataset.annotations[:].tolist() == [[1, 1], [-1, -1]]
 
 
-def test_a_label_may_hold_a_comma_where_that_is_plain(tmp_path: Path) -> None:
+def test_a_label_may_contain_a_comma_where_that_is_plain(tmp_path: Path) -> None:
     (folder(tmp_path) / "labels.jsonl").unlink()
     (tmp_path / "labels.csv").write_text('path,labels\na.jpg,"Paris, France;"\nc.png,"dog;Nice, France"\n')
     assert read_folder(tmp_path).labels == ("Nice, France", "Paris, France", "dog")
@@ -156,7 +156,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_labels_hold_any_character_and_nothing_around_them(tmp_path: Path) -> None:
+def test_labels_may_contain_any_character_and_nothing_around_them(tmp_path: Path) -> None:
     labels = [f"sun{sign}set" for sign in "\x0b\x1c\x85\u2028\u2029"]
     rows = [json.dumps({"path": "a.jpg", "labels": [*labels, "red ", "red"]}, ensure_ascii=False)]
     rows += [json.dumps({"path": "c.png", "labels": ["cafe\u0301", "\ufeffcaf\u00e9"]}, ensure_ascii=False)]
@@ -181,8 +181,8 @@ def test_paths_of_windows_and_of_macos_are_found(tmp_path: Path) -> None:
         ('{"path": "a.jpg", "labels": ["x"], "labels": ["y"]}', "line 1 .*the key 'labels' comes twice"),
         ('{"path": "a.jpg", "labels": ["x"], "rejected": ["x"]}', "line 1: the label 'x' is in both"),
         ('{"path": "a.jpg", "labels": [" \\u200b"]}', "line 1: 'labels.0': it is blank"),
-        ('{"path": "a.jpg", "labels": ["\\ud800"]}', "line 1: 'labels.0': it holds half a character"),
-        ('{"path": "\\udc80", "labels": ["x"]}', "line 1: 'path': it holds half a character"),
+        ('{"path": "a.jpg", "labels": ["\\ud800"]}', "line 1: 'labels.0': it contains half a character"),
+        ('{"path": "\\udc80", "labels": ["x"]}', "line 1: 'path': it contains half a character"),
         ('{"path": "\\u0000", "labels": ["x"]}', "are not there"),
         ('[{"path": "a.jpg", "labels": ["x"]}]', 'line 1: {"path": "a.jpg", "labels": .* was expected'),
         ('{"path": "a.jpg", "labels": [], "objects": [{"box": [0, 0, NaN, 1], "labels": []}]}', "finite number"),
@@ -194,7 +194,7 @@ def test_a_damaged_line_of_json_is_named(line: str, message: str, tmp_path: Path
     assert str(tmp_path / "labels.jsonl") in str(caught.value)
 
 
-def test_a_second_table_is_told(tmp_path: Path) -> None:
+def test_a_second_table_is_reported(tmp_path: Path) -> None:
     (folder(tmp_path) / "labels.csv").write_text("path,labels\nc.png,sun\n")
     assert read_folder(tmp_path).notes == ("labels.csv is not read, since labels.jsonl lies beside it",)
 

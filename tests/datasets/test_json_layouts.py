@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_table_of_ml_decoder_is_named(small: Callable[[str]
     for labels in ("concept00", ["concept00", 1], ["concept00", " "]):
         edit_json(root / "benchmark_3_v0.json", lambda of, labels=labels: of.update({"other": of["test class"]}))
         edit_json(root / "benchmark_3_v0.json", lambda of, labels=labels: of.update({"test class": labels}))
-        with pytest.raises(ZerotagError, match="'test class' is no list of labels"):
+        with pytest.raises(ZerotagError, match="'test class' is not a list of labels"):
             load_dataset(str(root))
         edit_json(root / "benchmark_3_v0.json", lambda of: of.update({"test class": of.pop("other")}))
     edit_json(root / "benchmark_3_v0.json", lambda of: of["train class"].append(of["test class"][0]))

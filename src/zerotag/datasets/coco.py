@@ -18,7 +18,6 @@ from jaxtyping import Int8
 from zerotag.datasets.coco_files import (
     LAYOUT,
     CocoAnnotation,
-    CocoCategory,
     CocoFile,
     CocoImage,
     Places,
@@ -48,7 +47,7 @@ class _Picture:
         listed = np.zeros(len(self.row), bool)
         listed[list(column.values())] = True
         self.row[listed & (self.row == 0)] = -1
-        self.row[[column[one.category_id] for one in annotations if one.category_id in column]] = 1
+        self.row[[column[str(one.category_id)] for one in annotations if str(one.category_id) in column]] = 1
 
 
 def recognises(root: Path) -> bool:
@@ -71,7 +70,7 @@ def read(root: Path) -> PictureDataset:
     left_out: dict[str, str] = {}
     for file, content in contents.items():
         places, of_image = Places(root, file), _by_image(file, content)
-        name_of = {of.id: of.name for of in content.categories}
+        name_of = _names(content)
         column = {identity: labels.index(name) for identity, name in name_of.items() if name in labels}
         again = 0
         for image in content.images:
@@ -86,7 +85,7 @@ def read(root: Path) -> PictureDataset:
                 again += 1
             elif stem_of(pictures[path].file) != stem_of(file):
                 raise ZerotagError(f"the picture '{path}' is in both {pictures[path].file} and {file}; leave it in one")
-            own = of_image.pop(image.id, [])
+            own = of_image.pop(str(image.id), [])
             pictures[path].add(own, column)
             pictures[path].objects += _objects(image, own, name_of)
         if again:
@@ -113,9 +112,9 @@ def read(root: Path) -> PictureDataset:
 def _labels(contents: dict[Path, CocoFile]) -> tuple[tuple[str, ...], list[str]]:
     """Names of the categories of all files, and which of them were left out: those that only group others."""
     (first, content), *others = contents.items()
-    names = {of.id: of.name for of in content.categories}
+    names = _names(content)
     for file, other in others:
-        own = {of.id: of.name for of in other.categories}
+        own = _names(other)
         renamed = [
             (names[one], own[one])
             for one in names.keys() & own.keys()
@@ -128,22 +127,22 @@ def _labels(contents: dict[Path, CocoFile]) -> tuple[tuple[str, ...], list[str]]
                 "same list"
             )
     categories = [of for content in contents.values() for of in content.categories]
-    annotated = {
-        name
-        for content in contents.values()
-        for name in _names_of(content.categories, {one.category_id for one in content.annotations})
-    }
+    annotated: set[str] = set()
+    for content in contents.values():
+        used = {str(one.category_id) for one in content.annotations}
+        annotated |= {name for identity, name in _names(content).items() if identity in used}
     above = {str(of.supercategory) for of in categories if of.supercategory != of.name}
     every = list(dict.fromkeys(of.name for of in categories))
     groups = [name for name in every if name in above and name not in annotated]
     if len(groups) == len(every):
         groups = []
-    notes = [f"the categories {first_few(groups)} only group others and are no labels"] if groups else []
+    notes = [f"the categories {first_few(groups)} only group others and are not labels"] if groups else []
     return tuple(name for name in every if name not in groups), notes
 
 
-def _names_of(categories: Sequence[CocoCategory], identities: set[str | None]) -> set[str]:
-    return {of.name for of in categories if of.id in identities}
+def _names(content: CocoFile) -> dict[str, str]:
+    """Names of the categories by their numbers, which some programs write as texts."""
+    return {str(of.id): of.name for of in content.categories}
 
 
 def _notes_on_splits(files: Sequence[Path]) -> list[str]:
@@ -151,7 +150,7 @@ def _notes_on_splits(files: Sequence[Path]) -> list[str]:
     tested = {stem_of(file) for file in files if split_of(file) == TEST}
     notes = []
     if undecided:
-        notes.append(f"{', '.join(undecided)}: the name tells no split, so one picture in five is taken for testing")
+        notes.append(f"{', '.join(undecided)}: no split in the name, so one picture in five is taken for testing")
     if len(tested) > 1:
         notes.append(f"the pictures of {' and '.join(sorted(tested))} are all taken for testing")
     return notes
@@ -172,20 +171,20 @@ def _by_image(file: Path, content: CocoFile) -> dict[str, list[CocoAnnotation]]:
     """The annotations of each picture."""
     file_names: dict[str, str] = {}
     for image in content.images:
-        if file_names.setdefault(image.id, image.file_name) != image.file_name:
+        if file_names.setdefault(str(image.id), image.file_name) != image.file_name:
             raise ZerotagError(
-                f"{file} gives number {image.id} to '{file_names[image.id]}' and to '{image.file_name}', so whose "
+                f"{file} gives number {image.id} to '{file_names[str(image.id)]}' and to '{image.file_name}', so whose "
                 "annotations are meant is not known; give each picture its own number"
             )
-    known = {of.id for of in content.categories}
+    known = _names(content).keys()
     of_image: dict[str, list[CocoAnnotation]] = defaultdict(list)
     for one in content.annotations:
-        if one.category_id == UNNAMED and UNNAMED not in known:
+        if one.category_id is not None and str(one.category_id) == UNNAMED and UNNAMED not in known:
             one.category_id = None
-        of_image[one.image_id].append(one)
+        of_image[str(one.image_id)].append(one)
     if lost := sorted(of_image.keys() - file_names.keys()):
         raise ZerotagError(f"{file} has annotations of {len(lost)} pictures that it does not list: {first_few(lost)}")
-    if unknown := sorted({one.category_id for one in content.annotations if one.category_id is not None} - known):
+    if unknown := sorted({str(one.category_id) for one in content.annotations if one.category_id is not None} - known):
         raise ZerotagError(f"{file} has annotations of category {unknown[0]}, which it does not list; {LAYOUT}")
     return of_image
 
@@ -196,9 +195,11 @@ def _objects(image: CocoImage, annotations: Sequence[CocoAnnotation], name_of: d
         return []
     found = []
     for one in annotations:
-        if one.bbox is not None and one.category_id is not None:
-            left, top, width, height = one.bbox
+        if not one.bbox or one.category_id is None:
+            continue
+        left, top, width, height = one.bbox
+        if width > 0 and height > 0:
             right, bottom = left + width, top + height
             box = (left / image.width, top / image.height, right / image.width, bottom / image.height)
-            found.append(SceneObject(box, (name_of[one.category_id],)))
+            found.append(SceneObject(box, (name_of[str(one.category_id)],)))
     return found

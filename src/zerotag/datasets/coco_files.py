@@ -6,9 +6,9 @@ import codecs
 import posixpath
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, FiniteFloat, ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from zerotag.datasets.label_table import Label, tables_of
 from zerotag.datasets.pictures import TEST, TRAIN, on_disk
@@ -24,24 +24,8 @@ START_BYTES = 256
 LAYOUT = "the layout is described in docs/formats.md"
 
 
-def _as_text(identity: Any) -> Any:
-    return str(identity) if isinstance(identity, int) else identity
-
-
-def _box(numbers: Any) -> Any:
-    return numbers or None
-
-
-def _with_area(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
-    return box if box and box[2] > 0 and box[3] > 0 else None
-
-
-Identity = Annotated[str, BeforeValidator(_as_text)]
-Box = Annotated[
-    tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None,
-    BeforeValidator(_box),
-    AfterValidator(_with_area),
-]
+Identity = int | str
+Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 
 
 class CocoImage(BaseModel):
@@ -58,7 +42,7 @@ class CocoAnnotation(BaseModel):
 
     image_id: Identity
     category_id: Identity | None
-    bbox: Box = None
+    bbox: Box | tuple[()] | None = None
 
 
 class CocoCategory(BaseModel):
@@ -160,13 +144,11 @@ class Places:
             ZerotagError: the name leads out of the folder.
         """
         plain = name.strip().replace("\\", "/")
-        if PurePosixPath(plain).is_absolute() or PureWindowsPath(plain).is_absolute():
-            inside = PurePosixPath(plain).is_relative_to(self.root.resolve().as_posix())
-            tried = [PurePosixPath(plain).relative_to(self.root.resolve().as_posix()).as_posix()] if inside else []
-        elif posixpath.normpath(plain).startswith(
-            "../"
-        ):  # from where the file is, so that the folder may hold it still
-            path = posixpath.normpath(posixpath.join(self.beside, plain))
+        if plain.startswith("/") or PureWindowsPath(plain).drive:
+            root = self.root.resolve().as_posix()
+            tried = [posixpath.relpath(plain, root)] if PurePosixPath(plain).is_relative_to(root) else []
+        elif ".." in plain and posixpath.normpath(plain).startswith("../"):
+            path = posixpath.normpath(posixpath.join(self.beside, plain))  # from where the file is
             tried = [] if path.startswith("../") else [path]
         else:
             folders = [*self.folders, *(self.above if "/" in plain else ())]

@@ -27,7 +27,7 @@ SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?(\r\n|\n|\r)", re.IGNORECASE)
 
 def _whole(text: str) -> str:
     if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("it holds half a character, which no text can hold")
+        raise ValueError("it contains half a character (a lone surrogate)")
     if not text.strip():
         raise ValueError("it is blank")
     return text
@@ -123,9 +123,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read_csv(file: Path) -> Iterator[tuple[int, object]]:
     text, skipped = read_text(file), 0
     listed = set(read_label_file(file.with_name("labels.txt"))) if file.with_name("labels.txt").is_file() else set()
-    if told := SEPARATOR_LINE.match(text):
-        text, skipped = text[told.end() :], 1
-    delimiter, names = _headings(file, text, (told[1],) if told else DELIMITERS)
+    if declared := SEPARATOR_LINE.match(text):
+        text, skipped = text[declared.end() :], 1
+    delimiter, names = _headings(file, text, (declared[1],) if declared else DELIMITERS)
     by_line = cells_of(file, text, delimiter, skipped)
     next(by_line)
     for number, cells in by_line:
@@ -170,7 +170,7 @@ def _headings(file: Path, text: str, delimiters: tuple[str, ...]) -> tuple[str, 
 
 
 def _values(where: str, cells: list[str], names: list[str], listed: set[str]) -> dict[str, object]:
-    cure = "separate labels with ; and put quotation marks around a cell that holds a delimiter"
+    cure = "separate labels with ; and put quotation marks around a cell that contains a delimiter"
     if any(map(str.strip, cells[len(names) :])) or len(cells) <= max(names.index("path"), names.index("labels")):
         raise ZerotagError(f"{where} has {len(cells)} cells under {len(names)} headings; {cure}")
     row = dict(zip(names, cells, strict=False))
@@ -180,15 +180,15 @@ def _values(where: str, cells: list[str], names: list[str], listed: set[str]) ->
 
 def _labels(where: str, cell: str, listed: set[str]) -> list[str]:
     if len(lines_of(cell.strip())) > 1:
-        raise ZerotagError(f"{where}: a cell of labels holds a line break; separate labels with ;")
+        raise ZerotagError(f"{where}: a cell of labels contains a line break; separate labels with ;")
     if re.fullmatch(r"\s*\[.*\]\s*", cell):
         raise ZerotagError(f"{where}: the labels '{cell}' look like a list in brackets; write them as red;blue")
     labels = [label for label in (clean_label(of_cell(part.strip())) for part in cell.split(";")) if label]
     odd = next((sign for sign in BETWEEN_LABELS if sign in cell.strip()), None)
     if odd and ";" not in cell and not set(labels) <= listed:
         raise ZerotagError(
-            f"{where}: the label '{cell}' holds {BETWEEN_LABELS[odd]}; separate labels with ; and end the cell with ; "
-            "if it is one label"
+            f"{where}: the label '{cell}' contains {BETWEEN_LABELS[odd]}; separate labels with ; and end the cell with "
+            "; if it is one label"
         )
     return labels
 

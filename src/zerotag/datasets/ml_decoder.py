@@ -88,7 +88,7 @@ def _benchmark(root: Path) -> dict[str, list[str]] | None:
 
 def _listed(file: Path, side: str, labels: object) -> list[str]:
     if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise ZerotagError(f"{file}: '{side}' is no list of labels; {LAYOUT}")
+        raise ZerotagError(f"{file}: '{side}' is not a list of labels; {LAYOUT}")
     return [clean_label(label) for label in labels]
 
 

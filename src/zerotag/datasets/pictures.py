@@ -37,9 +37,11 @@ def on_disk(folder: Path, listed: str) -> str | None:
     Tried in turn: the path itself, one without blanks around it and with slashes for backslashes, and this with its
     accents composed or decomposed, since macOS writes names in another Unicode form than most tables.
     """
+    if _is_file(folder / listed):
+        return posixpath.normpath(listed)
     plain = listed.strip().replace("\\", "/")
-    forms = [listed, plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))]
-    return next((path for path in map(posixpath.normpath, dict.fromkeys(forms)) if _is_file(folder / path)), None)
+    forms = dict.fromkeys([plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))])
+    return next((posixpath.normpath(path) for path in forms if _is_file(folder / path)), None)
 
 
 def leaves_folder(listed: str) -> bool:

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from zerotag.errors import ZerotagError
 from zerotag.labels import clean_label
 
+BLANK = "it is blank; in YAML a # begins a comment, so put quotation marks around a label with one"
 WORDING = {
-    "Value error, ": "",
     "Input should be a valid tuple": "it should be a list, as in [dog, cat]",
     "Input should be a valid dictionary or instance of Word": "it should be a label, or a name with aliases",
+    "String should have at least 1 character": BLANK,
     "Input should": "it should",
     "Field required": "it is needed",
     "Extra inputs are not permitted": "there is no such key",
@@ -23,11 +25,11 @@ WORDING = {
 
 def _name(text: str) -> str:
     if not (name := clean_label(text)):
-        raise ValueError("it is blank; in YAML a # begins a comment, so put quotation marks around a label with one")
+        raise PydanticCustomError("blank", BLANK)
     return name
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 
 
 class Word(BaseModel):
@@ -90,7 +92,7 @@ def parse(text: str, where: str) -> WordFile:
     try:
         tree = yaml.load(text, _Texts)
         if not isinstance(tree, list | dict):
-            raise ZerotagError(f"the label file {where} does not hold: it is no list; write '- ' before each label")
+            raise ZerotagError(f"the label file {where} does not hold: it is not a list; write '- ' before each label")
         return WordFile.model_validate({"labels": tree} if isinstance(tree, list) else tree)
     except RecursionError as error:
         raise ZerotagError(f"{where} is nested too deep for a label file; write one label a line") from error

@@ -128,8 +128,8 @@ def vocabulary_of(words: WordList, vectorise: Lookup, *, allow_missing: bool) ->
         word.name: tuple(dict.fromkeys(part for text in (word.name, *word.aliases) for part in unknown.get(text, ())))
         for word in chosen.words
     }
-    told = {name: parts for name, parts in partial.items() if parts}
-    return Vocabulary(chosen, W, np.cumsum([0, *kept[:-1]]), missing, told)
+    partial = {name: parts for name, parts in partial.items() if parts}
+    return Vocabulary(chosen, W, np.cumsum([0, *kept[:-1]]), missing, partial)
 
 
 def named_sets() -> list[str]:
