@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zerotag.errors import UnknownNameError, ZerotagError
-from zerotag.labels import LabelSet, read_label_file, split_labels
+from zerotag.labels import LabelSet, as_cell, clean_label, lookalikes, of_cell, read_label_file, split_labels
 
 WORDS = [f"word{i}" for i in range(50)]
 
@@ -60,7 +60,20 @@ def test_a_label_file_has_a_label_a_line(tmp_path: Path) -> None:
         (b"", "holds no labels"),
         (b"# nothing\n\n", "holds no labels"),
         (b"dog\ncat\ndog \n", "'dog' stands on line 1 and again on 3"),
-        ("dog\ncaf\u00e9".encode("latin-1"), r"no UTF-8 text \(byte 7\)"),
+        ("dog\ncaf\u00e9".encode("latin-1"), r"no UTF-8 text \(byte 7\); save it as UTF-8"),
+        ("dog\ncat\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+        ("dog\ncat\n".encode("utf-16-le"), "NUL byte on line 1"),
+        (b"dog\r\nca\0t", "NUL byte on line 2"),
+        ("caf\u00e9\ncafe\u0301".encode(), "'caf\u00e9' stands on line 1 and again on 2"),
+        ("dog\ndog\u200b".encode(), "'dog' stands on line 1 and again on 2"),
+        (b"dog\n#beach\n", "line 2: '#beach' may be a comment or a label; write '# beach' for a comment"),
+        ("#\N{CAT}".encode(), "may be a comment or a label"),
+        (b"# words\nLabels\ndog", "line 2: 'Labels' looks like a heading"),
+        (b"dog,cat", "line 1: 'dog,cat' contains a comma; write one label a line"),
+        (b"dog;cat", "contains a semicolon"),
+        (b"dog|cat", "contains a bar"),
+        (b"dog\t0.5", "contains a tab"),
+        (b"- dog\n- cat", r"begins like an item of a list; .* name the file \.yaml"),
     ],
 )
 def test_a_label_file_that_does_not_hold_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -69,6 +82,45 @@ def test_a_label_file_that_does_not_hold_is_named(tmp_path: Path, content: bytes
     with pytest.raises(ZerotagError, match=message) as caught:
         read_label_file(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_line_ends_at_a_line_end_alone(tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    labels = [f"sun{sign}set" for sign in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"]
+    file.write_bytes("\r".join(labels).encode())
+    assert read_label_file(file) == labels
+
+
+def test_quotation_marks_make_one_label_of_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text(
+        '"label"\n\'Paris, France\'\n"#beach"\n"- dog"\n rock \'n\' roll\n""\n# a comment\n#\n#---\n', "utf-8"
+    )
+    assert read_label_file(file) == ["label", "Paris, France", "#beach", "- dog", "rock 'n' roll", '""']
+
+
+def test_a_label_has_nothing_around_it_that_is_not_seen() -> None:
+    assert {clean_label(text) for text in (" red\t", "\ufeffred", "red\u200b \u00a0", "\u2028red\u00ad")} == {"red"}
+    assert clean_label("cafe\u0301") == "caf\u00e9"
+    astronaut, scotland = "\U0001f469\u200d\U0001f680", "\U0001f3f4\U000e0067\U000e0062\U000e007f"
+    assert clean_label(astronaut) == astronaut and clean_label(scotland) == scotland
+
+
+def test_labels_that_hardly_differ() -> None:
+    labels = ["Red", "red", "sea", "traffic_light", "traffic  light", "ﬁre", "fire", "do\u00adg", "dog"]
+    assert lookalikes(labels) == [
+        ("Red", "red"),
+        ("traffic_light", "traffic  light"),
+        ("ﬁre", "fire"),
+        ("do\u00adg", "dog"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-dog", "@home", "\tx", "\rx", "\nx", "＝1", "'=1", "''-x", "'quoted'", "dog"]
+)
+def test_no_text_is_a_formula_in_a_cell_and_it_comes_back(text: str) -> None:
+    assert of_cell(as_cell(text)) == text and as_cell(text)[0] not in "=+-@\t\r\n＝"
 
 
 def test_a_label_file_that_is_not_there_is_named(tmp_path: Path) -> None:

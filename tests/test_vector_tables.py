@@ -67,6 +67,18 @@ def test_a_damaged_table_is_made_anew(tmp_path: Path, cache: Path, damage: str) 
     assert vectors._read_table(table).keys() == {"dog", "cat"}
 
 
+def test_a_table_of_before_is_not_read_in_which_unknown_words_have_a_vector(cache: Path) -> None:
+    row = np.ones(384, np.float32)
+    now = vectors._open("minilm").table
+    before = now.with_name(now.name.replace("-v3", "-v2"))
+    assert before != now
+    for table in (before, now):  # the later one shows that such a table would be read
+        vectors._write_table(table, {"猫": LabelVector(row), "dog": LabelVector(row)})
+        missing = label_vectors(["猫", "dog"], allow_missing=True)[1].missing
+        assert missing == (("猫",) if table == before else ())
+        now.unlink()
+
+
 def test_labels_of_a_table_that_is_lost_meanwhile_are_still_returned(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

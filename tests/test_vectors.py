@@ -39,6 +39,13 @@ def test_exact_case_goes_before_lower_case(tmp_path: Path) -> None:
     assert torch.equal(label_vectors(["Turkey", "turkey"], file)[0], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
 
 
+@pytest.mark.parametrize("label", ["cafe\u0301", "Cafe\u0301", "cafe\u0301_dog"])
+def test_an_accent_may_be_a_character_of_its_own(tmp_path: Path, label: str) -> None:
+    file = glove(tmp_path, {"caf\u00e9": [1.0, 0.0], "dog": [0.0, 1.0]})
+    W, report = label_vectors([label], file)
+    assert W[0, 0] > 0.5 and report.partial == {}
+
+
 def test_the_first_of_equal_words_counts(tmp_path: Path) -> None:
     file = tmp_path / "twice.txt"
     file.write_text("dog 1 0\ndog 0 1\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import codecs
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,15 @@ from zerotag.errors import UnknownNameError, ZerotagError, first_few
 
 Setting = Literal["zsl", "gzsl", "multilabel"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
+
+# soft hyphen, zero-width characters, marks of direction, byte-order mark
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+LINE_END = re.compile(r"\r\n|\n|\r")
+HASHTAG = re.compile(r"#[^\s!-/:-@\[-`{-~]")
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+HEADINGS = {"label", "labels", "tag", "tags", "name", "names", "class", "classes", "category", "categories"}
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+BETWEEN_LABELS = {",": "a comma", ";": "a semicolon", "|": "a bar", "\t": "a tab"}
 
 
 @dataclass(frozen=True)
@@ -68,26 +80,110 @@ def split_labels(labels: Sequence[str], *, unseen_fraction: float, seed: int) ->
     )
 
 
-def read_label_file(path: Path) -> list[str]:
-    """Labels of a text file, one a line; blank lines and lines that begin with # are passed over.
+def clean_label(text: str) -> str:
+    """A label without blanks and invisible characters around it, its accents composed (NFC)."""
+    label = unicodedata.normalize("NFC", text).strip()
+    while label != (shorter := label.strip(INVISIBLE).strip()):
+        label = shorter
+    return label
+
+
+def lookalikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """Groups of labels that differ in case, blanks, underscores, Unicode form or invisible characters alone."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        folded = unicodedata.normalize("NFKC", label.replace("_", " ")).casefold()
+        visible = "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
+        groups[" ".join(visible.split())].append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def as_cell(text: str) -> str:
+    """A text for a cell of CSV: one that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def of_cell(cell: str) -> str:
+    """The text that :func:`as_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def read_text(path: Path, what: str = "") -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark; line endings stay.
 
     Raises:
-        ZerotagError: the file is missing, no UTF-8 text, or empty, or a label comes twice.
+        ZerotagError: the file cannot be read or is not UTF-8 text; the message names it as ``what`` and its path.
     """
+    name = f"{what} {path}".strip()
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = path.read_bytes()
     except OSError as error:
-        raise ZerotagError(f"the label file {path} cannot be read ({error.strerror})") from error
+        raise ZerotagError(f"{name} cannot be read ({error.strerror})") from error
+    if content.startswith(UTF16):
+        raise ZerotagError(f"{name} is UTF-16 text; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ZerotagError(f"the label file {path} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise ZerotagError(f"{name} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if "\0" in text:
+        line = len(lines_of(text[: text.index("\0")]))
+        raise ZerotagError(f"{name} has a NUL byte on line {line}: it is damaged or UTF-16 text; save it as UTF-8")
+    return text
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, which end at a line feed, a carriage return or both, and at no other character."""
+    return LINE_END.split(text)
+
+
+def read_label_file(path: Path) -> list[str]:
+    """Labels of a text file, one a line; quotation marks around a label are taken off.
+
+    Blank lines are passed over, and comments, in which a blank or a punctuation mark follows the ``#``.
+
+    Raises:
+        ZerotagError: the file is missing, not UTF-8 text, or empty, a label comes twice, or a line looks like something
+            other than one label: a heading, several labels, an item of a YAML list, a hashtag.
+    """
     first_line: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        label = line.strip()
-        if not label or label.startswith("#"):
+    for number, line in enumerate(lines_of(read_text(path, "the label file")), start=1):
+        text = clean_label(line)
+        if not text or (text.startswith("#") and not HASHTAG.match(text)):
             continue
+        label = _unquoted(text)
+        if label == text:
+            _check_line(f"{path}, line {number}", text, is_first=not first_line)
         if label in first_line:
             raise ZerotagError(f"{path}: the label '{label}' stands on line {first_line[label]} and again on {number}")
         first_line[label] = number
     if not first_line:
         raise ZerotagError(f"the label file {path} holds no labels; write one a line")
     return list(first_line)
+
+
+def _unquoted(text: str) -> str:
+    quote = text[0]
+    inside = clean_label(text[1:-1])
+    return inside if quote in "\"'" and text.endswith(quote) and inside and quote not in inside else text
+
+
+def _check_line(where: str, text: str, *, is_first: bool) -> None:
+    """Raise a ZerotagError where a line is likely not meant as the one label that it would be read as."""
+    if text.startswith("#"):
+        raise ZerotagError(
+            f"{where}: '{text}' may be a comment or a label; write '# {text[1:]}' for a comment, or '{text[1:]}' for a "
+            "label"
+        )
+    if re.match(r"[-*•]\s", text):
+        raise ZerotagError(
+            f"{where}: '{text}' begins like an item of a list; take the '{text[0]}' away, or name the file .yaml"
+        )
+    if found := next((sign for sign in BETWEEN_LABELS if sign in text), None):
+        raise ZerotagError(
+            f"{where}: '{text}' contains {BETWEEN_LABELS[found]}; write one label a line, or put quotation marks "
+            "around it if it is one label"
+        )
+    if is_first and text.casefold() in HEADINGS:
+        raise ZerotagError(
+            f"{where}: '{text}' looks like a heading; take it away, or put quotation marks around it if it is a label"
+        )

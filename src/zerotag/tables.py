@@ -95,6 +95,7 @@ def dataset_check(found: DatasetCheck) -> list[Table | str]:
         lines.append(f"{found.labels_without_training_images} labels to train on have no training picture")
     lines += [f"left out: {number:,} pictures, {reason}" for reason, number in found.left_out.items()]
     lines += [f"broken: {path}: {reason}" for path, reason in found.broken.items()]
+    lines += [f"stops training: {reason}" for reason in found.stops]
     lines += [f"odd: {doubt}" for doubt in found.doubts]
     return [table, *map(escape, lines)]
 
@@ -212,7 +213,10 @@ def word_check(found: WordCheck) -> Table:
     table.add_column("which")
     kinds = {
         "without a vector": found.without_vector,
+        "partly without": [f"{label} ({', '.join(words)})" for label, words in found.partly_known.items()],
         "known in pieces only": found.in_pieces,
+        "without letters": found.without_letters,
+        "hardly differ": [" = ".join(map(repr, labels)) for labels in found.alike],
         "near-synonyms": [f"{first} = {second} ({cosine:.2f})" for first, second, cosine in found.synonyms],
         "too broad": found.broad,
     }

@@ -30,7 +30,7 @@ from zerotag.storage import cache_folder, write_atomically
 from zerotag.word_vector_files import LabelVector, file_identity, look_up
 
 MINILM = "minilm"
-SUFFIX = "-v2.safetensors"  # another number when the same label gets another vector
+SUFFIX = "-v3.safetensors"  # another number when the same label gets another vector
 SHORTEST = 1e-6
 ENCODED_AT_ONCE = 256
 
@@ -95,7 +95,7 @@ def label_vectors(
     found = _kept(opened, list(dict.fromkeys([*labels, *(centre_on or ())])), progress)
     known = _with_vector(labels, found)
     if (missing := [label for label in labels if found[label].vector is None]) and not (allow_missing and known):
-        ways = "choose other words or another source of vectors"
+        ways = f"choose other words{', English ones' if source == MINILM else ''}, or another source of vectors"
         ways += ", or leave them out (--allow-missing, in Python allow_missing=True)" if known else ""
         raise ZerotagError(
             f"{len(missing)} of {len(labels)} labels have no vector in {source}: {first_few(missing)}; {ways}"

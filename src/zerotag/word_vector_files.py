@@ -12,6 +12,7 @@ import json
 import mmap
 import re
 import struct
+import unicodedata
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,8 +44,8 @@ def look_up(path: Path, labels: Sequence[str]) -> dict[str, LabelVector]:
     """The vector of each label: its own entry in the file, or else the mean over those of its words that have one.
 
     A label of several words (between them spaces, underscores or hyphens) may stand in the file with any of the three.
-    An entry spelt exactly so goes before one in lower case. A fastText ``.bin`` makes up a vector from the letters of
-    a word that it does not list.
+    An entry spelt exactly so goes before one in lower case, and before one whose accents are composed. A fastText
+    ``.bin`` makes up a vector from the letters of a word that it does not list.
 
     Raises:
         MissingPackageError: the file is binary, and gensim is not installed.
@@ -86,15 +87,17 @@ def _words(label: str) -> list[str]:
     return [word for word in BETWEEN_WORDS.split(label) if word]
 
 
-def _cases(word: str) -> tuple[str, str]:
-    return word, word.lower()
+def _cases(word: str) -> tuple[str, ...]:
+    """How a word may be spelt in a file, best first; an "é" may come as two characters where the file has one."""
+    composed = unicodedata.normalize("NFC", word)
+    return word, word.lower(), composed, composed.lower()
 
 
 def _own_forms(label: str) -> list[str]:
     """How an entry for the whole label may be spelt, best first."""
     words = _words(label)
     exact = [label.strip(), *(join.join(words) for join in "_- ")]
-    return [*exact, *(form.lower() for form in exact)]
+    return list(dict.fromkeys(form for spelt in zip(*map(_cases, exact), strict=True) for form in spelt))
 
 
 def _label_vector(label: str, rows: Rows) -> LabelVector:

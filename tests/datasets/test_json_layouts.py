@@ -45,12 +45,25 @@ def test_what_is_wrong_with_a_table_of_ml_decoder_is_named(small: Callable[[str]
         (whole.replace(",train", ",trian", 1), "line 2: path, .labels. and train or val were expected"),
         (f"{whole}{first}\n", "is listed more than once"),
         ("filepath,label,split_name\n", "lists no pictures"),
-        ("filepath,label,split_name\nnone.jpg,[tag0001],train\n", "holds none of the 1 pictures"),
+        (
+            "filepath,label,split_name\nnone.jpg,[tag0001],train\n",
+            "none of the 1 pictures .* such as .*/images/none.jpg",
+        ),
+        ("filepath,label,split_name\n../a.jpg,[tag0001],train\n", r"line 2: '\.\./a\.jpg' leads out of the folder"),
+        ("filepath,label,split_name\n/etc/a.jpg,[tag0001],train\n", "leads out of the folder"),
+        (f"{first}\n", "its first line is a picture, where headings were expected"),
+        (f'{whole}"a.jpg,[tag0001],train\n', "cannot be read .* look for a quotation mark"),
     ):
         table.write_text(content)
         with pytest.raises(ZerotagError, match=message):
             load_dataset(str(root))
     table.write_text(whole)
+    for labels in ("concept00", ["concept00", 1], ["concept00", " "]):
+        edit_json(root / "benchmark_3_v0.json", lambda of, labels=labels: of.update({"other": of["test class"]}))
+        edit_json(root / "benchmark_3_v0.json", lambda of, labels=labels: of.update({"test class": labels}))
+        with pytest.raises(ZerotagError, match="'test class' is not a list of labels"):
+            load_dataset(str(root))
+        edit_json(root / "benchmark_3_v0.json", lambda of: of.update({"test class": of.pop("other")}))
     edit_json(root / "benchmark_3_v0.json", lambda of: of["train class"].append(of["test class"][0]))
     with pytest.raises(ZerotagError, match="both seen and unseen: 'concept00'"):
         load_dataset(str(root))
@@ -71,6 +84,7 @@ def test_what_is_wrong_with_a_json_of_ml2p_is_named(small: Callable[[str], Path]
         (lambda of: of["0"]["labels_1006"].__setitem__(0, 7), "'0.labels_1006.0': input should be less than"),
         (lambda of: of["0"].pop("img_id"), "'0.img_id': field required"),
         (lambda of: of.update(again=of["0"]), "is listed more than once"),
+        (lambda of: of["0"].update(img_id="../a.jpg"), "leads out of the folder"),
     ):
         edit_json(file, change)
         with pytest.raises(ZerotagError, match=message):
@@ -78,6 +92,9 @@ def test_what_is_wrong_with_a_json_of_ml2p_is_named(small: Callable[[str], Path]
         file.write_text(whole)
     file.write_text(whole[:-20])
     with pytest.raises(ZerotagError, match="it may have been cut off"):
+        load_dataset(str(root))
+    file.write_text('{"0": {"labels_1006": ' + "[" * 100_000)
+    with pytest.raises(ZerotagError, match="nested too deep"):
         load_dataset(str(root))
     for name in ("nus_wide_train.json", "nus_wide_test.json"):
         (root / name).write_text((whole if name == file.name else (root / name).read_text()).replace("-1", "0"))

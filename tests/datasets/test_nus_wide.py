@@ -56,6 +56,12 @@ TABLE, LIST = "NUS_WID_Tags/AllTags1k.txt", "ImageList/Imagelist.txt"
     ("harm", "message"),
     [
         (lambda root: (root / TABLE).unlink(), "AllTags1k.txt is not there"),
+        (lambda root: lines(root, LIST, lambda of: ["..\\a.jpg\n", *of[1:]]), "leads out of the folder of pictures"),
+        (lambda root: (root / LIST).write_bytes(b"caf\xe9.jpg\n"), "no UTF-8 text"),
+        (
+            lambda root: [picture.unlink() for picture in (root / "Flickr").rglob("*.jpg")],
+            r"none of the 12 pictures listed, such as .*/Flickr/.*\.jpg",
+        ),
         (lambda root: (root / "AllLabels" / "Labels_concept01.txt").unlink(), "Labels_concept01.txt is not there"),
         (lambda root: (root / "ConceptsList/Concepts81.txt").unlink(), "Concepts81.txt is not there"),
         (lambda root: lines(root, TABLE, lambda of: of[:-1]), "has 11 lines, but 12 pictures are listed"),

@@ -92,6 +92,20 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+@pytest.mark.parametrize("form", ["{:016}", "{:016}e01"])
+def test_an_identifier_may_look_like_a_number(small: Path, form: str) -> None:
+    expected = load_dataset(str(small))
+    for table in (small / "2018_04").glob("*imagelabels.csv"):
+        head, *rows = table.read_text().strip().split("\n")
+        table.write_text("\n".join([head, *(f"{form.format(int(row[:16], 16))}{row[16:]}" for row in rows)]))
+    for picture in list(small.rglob("*.jpg")):
+        picture.rename(picture.with_name(f"{form.format(int(picture.stem, 16))}.jpg"))
+    found = load_dataset(str(small))
+    assert [Path(path).stem for path in found.paths] == [form.format(int(Path(p).stem, 16)) for p in expected.paths]
+    everything = np.arange(len(found.paths))
+    np.testing.assert_array_equal(found.annotations[everything], expected.annotations[everything])
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -106,8 +120,15 @@ def change(file: Path, old: str, new: str) -> None:
         (lambda home: (home / CANDIDATES).write_bytes(pickle.dumps(Path("x"))), "no pickle of plain data"),
         (
             lambda home: [picture.unlink() for picture in home.parent.rglob("*.jpg")],
-            "holds none of the 12 pictures",
+            r"holds none of the 12 pictures .*, such as .*/train/[0-9a-f]{16}\.jpg",
         ),
+        (
+            lambda home: [table.unlink() for table in home.glob("*imagelabels.csv")],
+            f"none of the 0 pictures .*, such as .*/2018_04/{TABLE}",
+        ),
+        (lambda home: (home / TABLE).write_text("ImageID,Source,LabelName,Confidence\n"), "lists no pictures"),
+        (lambda home: (home / NAMES).write_text(f"/m/00001,{'x' * 200_000}"), "line 1 cannot be read"),
+        (lambda home: (home / NAMES).write_bytes(b"/m/00001,caf\xe9"), "no UTF-8 text"),
     ],
 )
 def test_what_is_wrong_with_a_copy_is_named(small: Path, harm: Callable[[Path], Any], message: str) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from zerotag.datasets.folder import read_folder
 from zerotag.errors import UnknownNameError
+from zerotag.labels import of_cell
 from zerotag.tagging.export import EXPORTERS, TaggedPicture, Tagging, export
 from zerotag.tagging.tagger import Tag
 
@@ -117,6 +119,31 @@ def test_a_failure_leaves_what_was_there(form: str, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="the disk broke"):
         export(Tagging(broken(), LABELS, "gbe"), tmp_path / "out", form)
     assert [path.name for path in tmp_path.iterdir()] == ["out"] and (tmp_path / "out").read_text() == "earlier"
+
+
+SIGNS = ["=1+1", "+1", "-dog", "@home", "\ttab", "＝1", "'=1", "'quoted", "a=b"]
+
+
+def test_csv_holds_no_formulas_and_gives_back_every_text(tmp_path: Path) -> None:
+    tags = [Tag(label, -1.5, False) for label in SIGNS]
+    export(Tagging([TaggedPicture("=1.jpg", "/p", 1, 1, tags)], tuple(SIGNS), "gbe"), tmp_path / "out", "csv")
+    with (tmp_path / "out").open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    assert all(row[name][0] not in "=+-@\t＝" for row in rows for name in ("path", "label"))
+    assert [of_cell(row["label"]) for row in rows] == SIGNS and {of_cell(row["path"]) for row in rows} == {"=1.jpg"}
+    assert rows[0]["score"] == "-1.5"
+
+
+def test_lines_of_json_can_be_read_as_a_data_set_and_by_programs_that_split_at_other_signs(tmp_path: Path) -> None:
+    labels = [f"sun{sign}set" for sign in "\x0b\x1c\x85\u2028\u2029"]
+    for name in ("a\u2028.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    tags = [Tag(label, 0.0, False) for label in labels]
+    pictures = [TaggedPicture("a\u2028.jpg", "/p", 1, 1, tags), TaggedPicture("b.jpg", "/p", 1, 1, [])]
+    export(Tagging(pictures, tuple(labels), "gbe"), tmp_path / "labels.jsonl", "jsonl")
+    dataset = read_folder(tmp_path)
+    assert dataset.paths == ("a\u2028.jpg", "b.jpg") and dataset.labels_of(0) == set(labels)
+    assert len((tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_many_rows_are_written_in_parts(tmp_path: Path) -> None:

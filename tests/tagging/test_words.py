@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.tagging.tagger import Tagger
 from zerotag.tagging.word_check import check_words
-from zerotag.tagging.words import Word, WordList, named_set, named_sets, read_words
+from zerotag.tagging.words import Word, WordList, named_set, named_sets, read_words, vocabulary_of
+from zerotag.vectors import label_vectors
 
 EVERYTHING = """
 labels:
@@ -52,13 +54,34 @@ def test_a_plain_list_is_a_line_a_label(tmp_path: Path) -> None:
         ("labels: [{aliases: [x]}]", "labels.0.name"),
         ("sets: [photographr]\nlabels: [a]", "did you mean: photographer"),
         ("labels: [dog", "is not valid YAML"),
-        ("just text", "does not hold"),
+        ("just text", "does not hold: it is not a list; write '- ' before each label"),
+        ("dog\ncat", "it is not a list"),
+        ("", "it is not a list"),
+        ("labels: dog, cat", "'labels': it should be a list"),
+        ("- #beach\n- dog", "'labels.0.name': it is blank; in YAML a # begins a comment"),
+        ("- dog\n-\n", "'labels.1.name': it is blank"),
+        ("labels: [dog]\nlabels: [cat]", "the key 'labels' comes twice in line 1"),
+        ("groups: {fruit: [apple], fruit: [pear]}", "the key 'fruit' comes twice"),
+        ("- {name: dog, name: cat}", "the key 'name' comes twice"),
+        ("labels: [dog]\n---\nlabels: [cat]", "expected a single document"),
+        ("- dog\n\t- cat", "is not valid YAML: .* line 2"),
+        ("- dog: cat", "'labels.0.dog': there is no such key"),
+        ("[" * 20_000 + "]" * 20_000, "nested too deep"),
+        ("[a, cafe\u0301, caf\u00e9]", "come more than once: 'caf\u00e9'"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_named(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "words.yaml").write_text(text)
     with pytest.raises(ZerotagError, match=message):
         read_words(tmp_path / "words.yaml")
+
+
+def test_plain_words_of_yaml_are_labels_as_they_are_written(tmp_path: Path) -> None:
+    words = ["yes", "no", "on", "off", "null", "~", "1.0", "0x1F", "2024-01-01", "12:30"]
+    (tmp_path / "words.YAML").write_text(f"labels: [{', '.join(words)}]\ngroups: {{1: [{{name: x, threshold: 0.5}}]}}")
+    found = read_words(tmp_path / "words.YAML")
+    assert [word.name for word in found.words] == [*words, "x"]
+    assert found.by_name["x"] == Word(name="x", parent="1", threshold=0.5)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -106,6 +129,31 @@ def test_what_is_odd_about_words() -> None:
     found = check_words(words)
     assert found.broad == ["thing"] and found.in_pieces == ["zxqvbrtw"]
     assert [pair[:2] for pair in found.synonyms] == [("flag", "flags")]
+
+
+def test_words_in_scripts_that_the_encoder_does_not_know() -> None:
+    words = WordList(
+        (
+            Word(name="dog", aliases=("\N{DOG}",)),
+            Word(name="猫"),
+            Word(name="海滩"),
+            Word(name="кот"),
+            Word(name="!!!"),
+            Word(name="Dog"),
+        )
+    )
+    found = check_words(words)
+    assert found.without_vector == ["\N{DOG}", "猫"] and found.partly_known == {"海滩": ("滩",)}
+    assert found.in_pieces == ["кот", "海滩"] and found.without_letters == ["!!!"] and found.alike == [("dog", "Dog")]
+
+
+def test_a_vocabulary_tells_which_words_do_not_count(colour_vectors: Path) -> None:
+    words = WordList(
+        (Word(name="red zebra"), Word(name="blue", aliases=("okapi",)), Word(name="pink"), Word(name="猫"))
+    )
+    vocabulary = vocabulary_of(words, partial(label_vectors, source=colour_vectors), allow_missing=True)
+    assert vocabulary.names == ("red zebra", "blue", "pink") and vocabulary.missing == ("猫",)
+    assert vocabulary.partial == {"red zebra": ("zebra",), "blue": ("okapi",)}
 
 
 def test_words_that_a_file_of_vectors_lacks(colour_vectors: Path) -> None:

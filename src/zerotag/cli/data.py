@@ -40,11 +40,11 @@ def build_data(
 def check_data(
     data: Annotated[str, typer.Argument(help="A data set's folder in any layout, or a pocket data set's name.")],
     open_pictures: Annotated[
-        bool, typer.Option("--open-pictures", help="Decode every picture and name the broken ones; takes a while.")
+        bool, typer.Option("--open", help="Decode every picture and name the broken ones; takes a while.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is in a data set: its layout, pictures, labels, Q, what is missing, and what is odd about it.
+    """Say what is in a data set: its layout, pictures, labels, Q, what is missing or odd, and what would stop training.
 
     Example: `zerotag data check NUS-WIDE`
     """

@@ -17,7 +17,7 @@ def check_labels(
     vectors: Annotated[str, typer.Option(help="minilm, or a word-vector file.")] = "minilm",
     as_json: AsJson = False,
 ) -> None:
-    """Say what is odd about a list of labels: unknown words, near-synonyms, words too broad to tag with.
+    """Say what is odd about a list of labels: unknown words, words that hardly differ, near-synonyms, words too broad.
 
     Example: `zerotag labels check words.txt`
     """

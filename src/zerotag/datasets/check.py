@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,15 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from zerotag import minilm
 from zerotag.datasets import layout_of, load_dataset, open_images
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.pocket import BUILDERS
+from zerotag.errors import MissingPackageError, first_few
 from zerotag.images import BadPictureError, open_picture
+from zerotag.labels import BETWEEN_LABELS, lookalikes
 from zerotag.nus_wide_lists import home_of_lists, label_lists, list_doubts
 from zerotag.progress import Progress, silent
 
 WITH_LISTS_OF_NUS_WIDE = ("nus-wide", "hdf5", "tfrecord", "ml2p")
 BLOCK = 4096
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class DatasetCheck:
         left_out: how many pictures are listed and not used, by reason.
         broken: pictures that cannot be decoded, with the reason, where all were opened.
         doubts: what a reader should know before comparing figures.
+        stops: what ``zerotag train`` would not go on with.
     """
 
     root: Path
@@ -66,6 +73,7 @@ class DatasetCheck:
     left_out: dict[str, int]
     broken: dict[str, str]
     doubts: tuple[str, ...]
+    stops: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -101,6 +109,7 @@ def check(data: str, *, open_pictures: bool = False, progress: Progress = silent
         {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
         _broken(dataset, progress) if open_pictures and dataset.maps is None else {},
         tuple(_doubts(dataset, layout, splits)),
+        tuple(_stops(dataset, splits, images_of[TRAIN][~unseen])),
     )
 
 
@@ -145,9 +154,42 @@ def _broken(dataset: PictureDataset, progress: Progress) -> dict[str, str]:
 
 
 def _doubts(dataset: PictureDataset, layout: str, splits: dict[str, SplitFigures]) -> list[str]:
-    doubts = [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
+    doubts = list(dataset.notes)
+    doubts += [f"there are no {split} pictures" for split, figures in splits.items() if not figures.num_images]
+    if alike := [" = ".join(map(repr, labels)) for labels in lookalikes(dataset.labels)]:
+        doubts.append(f"labels that differ in case, blanks or Unicode form alone: {'; '.join(alike[:SHOWN])}")
+    if layout == "folder" and (joined := [label for label in dataset.labels if set(label) & BETWEEN_LABELS.keys()]):
+        doubts.append(f"labels that may be several in one: {first_few(joined)}")
     if layout in WITH_LISTS_OF_NUS_WIDE:
         doubts += list_doubts(*label_lists(home_of_lists(dataset.root)))
     if layout.startswith("open-images"):
         doubts += open_images.list_doubts(dataset.root)
     return doubts
+
+
+def _stops(dataset: PictureDataset, splits: dict[str, SplitFigures], images_of_seen: np.ndarray) -> list[str]:
+    stops = []
+    if not splits[TRAIN].num_images:
+        stops.append("there are no training pictures; mark some with the split train")
+    elif not images_of_seen.any():
+        stops.append("no training picture has a label to train on")
+    if len(images_of_seen) < 2:
+        stops.append(f"labels to train on: {len(images_of_seen)}; two are needed at least")
+    if twice := [label for label, number in Counter(dataset.labels).items() if number > 1]:
+        stops.append(f"labels that come more than once: {first_few(twice)}")
+    if any(not label.strip() for label in dataset.labels):
+        stops.append("a label is blank")
+    if unknown := _without_vector(dataset.labels):
+        stops.append(
+            f"{len(unknown)} labels have no vector in minilm: {first_few(unknown)}; give them English names, or "
+            "another source of vectors in the settings"
+        )
+    return stops
+
+
+def _without_vector(labels: Sequence[str]) -> list[str]:
+    """Labels that the text encoder does not know, where it is installed."""
+    try:
+        return [label for label, words in minilm.unknown_words(labels).items() if words is None]
+    except MissingPackageError:
+        return []

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from zerotag.datasets.pictures import PictureDataset, split_named
+from zerotag.datasets.pictures import PictureDataset, leaves_folder, on_disk, split_named
 from zerotag.errors import ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 
@@ -54,20 +54,26 @@ def read(root: Path) -> PictureDataset:
     for file in files_of(root):
         split = split_named(file)
         for picture in _parsed(file):
-            path = picture.img_id.replace("\\", "/")
+            listed = picture.img_id.replace("\\", "/")
+            if leaves_folder(listed) or listed.startswith("/"):
+                raise ZerotagError(f"{file}: '{listed}' leads out of the folder of pictures; {LAYOUT}")
+            path = on_disk(pictures, listed) or listed
             if len(picture.labels_1006) != number:
                 raise ZerotagError(
                     f"{file}: '{path}' has {len(picture.labels_1006)} labels, the lists have {number}; {LAYOUT}"
                 )
             if path in paths:
                 raise ZerotagError(f"{file}: the picture '{path}' is listed more than once")
-            if (pictures / path).is_file():
+            if on_disk(pictures, path) is not None:
                 paths[path] = split
                 rows.append(np.array(picture.labels_1006, np.int8))
             else:
                 left_out[path] = "not there"
     if not rows:
-        raise ZerotagError(f"{pictures} holds none of the {len(left_out)} pictures listed; {LAYOUT}")
+        looked_for = pictures / next(iter(left_out), "")
+        raise ZerotagError(
+            f"{pictures} holds none of the {len(left_out)} pictures listed, such as {looked_for}; {LAYOUT}"
+        )
     annotations = np.stack(rows)
     if (annotations != -1).all():  # written as 1 and 0
         annotations[annotations == 0] = -1
@@ -95,5 +101,7 @@ def _parsed(file: Path) -> list[_Picture]:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise ZerotagError(f"{file}: '{where}': {fault['msg'].lower()}; {LAYOUT}") from error
+    except RecursionError as error:
+        raise ZerotagError(f"{file} is nested too deep; {LAYOUT}") from error
     except ValueError as error:
         raise ZerotagError(f"{file} is no JSON ({error}); it may have been cut off") from error

@@ -8,14 +8,16 @@ al., WACV 2023.
 
 from __future__ import annotations
 
-import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.label_table import cells_of
+from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder, on_disk
 from zerotag.errors import ZerotagError, first_few
+from zerotag.labels import clean_label, read_text
 
 SPLITS = {"train": TRAIN, "val": TEST, "test": TEST}
 PICTURE_FOLDERS = ("images", "Flickr")
@@ -39,7 +41,9 @@ def read(root: Path) -> PictureDataset:
         raise ZerotagError(f"{root} holds {table.name} and {others[0].name}; leave the one that is meant")
     benchmark = _benchmark(root)
     assert benchmark is not None
-    rows = _rows(table)
+    rows = list(_rows(table))
+    if not rows:
+        raise ZerotagError(f"{table} lists no pictures; {LAYOUT}")
     unseen = list(dict.fromkeys(benchmark[UNSEEN]))
     named = {label for _, labels, _ in rows for label in labels}
     seen = list(dict.fromkeys(benchmark.get(SEEN) or sorted(named - set(unseen))))
@@ -49,10 +53,14 @@ def read(root: Path) -> PictureDataset:
         )
     column = {label: c for c, label in enumerate([*seen, *unseen])}
     pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), root)
-    left_out = {path: "not there" for path, _, _ in rows if not (pictures / path).is_file()}
-    kept = [row for row in rows if row[0] not in left_out]
+    there = {path: on_disk(pictures, path) for path, _, _ in rows}
+    left_out = {path: "not there" for path, found in there.items() if found is None}
+    kept = [(found, labels, split) for path, labels, split in rows if (found := there[path]) is not None]
     if not kept:
-        raise ZerotagError(f"{pictures} holds none of the {len(rows)} pictures in {table.name}; {LAYOUT}")
+        looked_for = pictures / rows[0][0]
+        raise ZerotagError(
+            f"{pictures} holds none of the {len(rows)} pictures in {table.name}, such as {looked_for}; {LAYOUT}"
+        )
     annotations = np.full((len(kept), len(column)), -1, np.int8)
     for i, (_, labels, _) in enumerate(kept):
         annotations[i, [column[label] for label in labels if label in column]] = 1
@@ -71,34 +79,34 @@ def _benchmark(root: Path) -> dict[str, list[str]] | None:
     for file in sorted(root.glob("*.json")):
         try:
             content = json.loads(file.read_bytes())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ZerotagError(f"{file} is no JSON ({error})") from error
         if isinstance(content, dict) and UNSEEN in content:
-            return content
+            return {side: _listed(file, side, content[side]) for side in (UNSEEN, SEEN) if side in content}
     return None
 
 
-def _rows(table: Path) -> list[tuple[str, list[str], str]]:
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ZerotagError(f"{table} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    rows, seen_paths = [], set()
-    reader = csv.reader(lines)
-    next(reader, None)
-    for cells in reader:
-        if not cells:
-            continue
+def _listed(file: Path, side: str, labels: object) -> list[str]:
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label.strip() for label in labels):
+        raise ZerotagError(f"{file}: '{side}' is not a list of labels; {LAYOUT}")
+    return [clean_label(label) for label in labels]
+
+
+def _rows(table: Path) -> Iterator[tuple[str, list[str], str]]:
+    by_line = cells_of(table, read_text(table))
+    _, headings = next(by_line, (0, []))
+    if len(headings) == 3 and headings[2].strip() in SPLITS:
+        raise ZerotagError(f"{table}: its first line is a picture, where headings were expected; {LAYOUT}")
+    seen_paths = set()
+    for number, cells in by_line:
+        where = f"{table}, line {number}"
         if len(cells) != 3 or cells[2].strip() not in SPLITS:
-            raise ZerotagError(
-                f"{table}, line {reader.line_num}: path, [labels] and train or val were expected; {LAYOUT}"
-            )
+            raise ZerotagError(f"{where}: path, [labels] and train or val were expected; {LAYOUT}")
         path = cells[0].strip().replace("\\", "/")
+        if leaves_folder(path) or path.startswith("/"):
+            raise ZerotagError(f"{where}: '{path}' leads out of the folder of pictures; {LAYOUT}")
         if path in seen_paths:
-            raise ZerotagError(f"{table}, line {reader.line_num}: the picture '{path}' is listed more than once")
+            raise ZerotagError(f"{where}: the picture '{path}' is listed more than once")
         seen_paths.add(path)
-        labels = [label.strip(" '\"") for label in cells[1].strip(" []").split(",")]
-        rows.append((path, [label for label in labels if label], SPLITS[cells[2].strip()]))
-    if not rows:
-        raise ZerotagError(f"{table} lists no pictures; {LAYOUT}")
-    return rows
+        labels = [clean_label(label.strip(" '\"")) for label in cells[1].strip(" []").split(",")]
+        yield path, [label for label in labels if label], SPLITS[cells[2].strip()]

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
-from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
+from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder
 from zerotag.errors import ZerotagError, first_few
+from zerotag.labels import lines_of, read_text
 from zerotag.nus_wide_lists import label_lists, seen_tags
 
 LAYOUT = "the layout is described in docs/formats.md"
@@ -51,7 +52,10 @@ def read(root: Path) -> PictureDataset:
     left_out = _left_out(root / "Flickr", files)
     kept = [i for i, file in enumerate(files) if file not in left_out and splits[i]]
     if not kept:
-        raise ZerotagError(f"{root / 'Flickr'} holds none of the {len(files)} pictures listed; {LAYOUT}")
+        looked_for = root / "Flickr" / next(iter(files), "")
+        raise ZerotagError(
+            f"{root / 'Flickr'} holds none of the {len(files)} pictures listed, such as {looked_for}; {LAYOUT}"
+        )
     return PictureDataset(
         root / "Flickr",
         tuple(files[i] for i in kept),
@@ -67,13 +71,12 @@ def image_list(file: Path) -> list[str]:
     r"""Paths of a list, such as ``actor\0001_2124494179.jpg``, with slashes.
 
     Raises:
-        ZerotagError: no such file, or a picture that comes twice.
+        ZerotagError: no such file, a picture that comes twice, or a path that leads out of the folder.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ZerotagError(f"{file} cannot be read ({error.strerror}); {LAYOUT}") from error
+    lines = lines_of(read_text(file))
     files = [line.strip().replace("\\", "/").removeprefix("./") for line in lines if line.strip()]
+    if leaving := [name for name in files if leaves_folder(name) or name.startswith("/")]:
+        raise ZerotagError(f"{file}: '{leaving[0]}' leads out of the folder of pictures; {LAYOUT}")
     if twice := [name for name, count in Counter(files).items() if count > 1]:
         raise ZerotagError(f"{file} lists {len(twice)} pictures more than once: {first_few(twice)}")
     return files

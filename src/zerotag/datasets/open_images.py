@@ -12,7 +12,6 @@ kept sparse. Labels have their English names; where two share one, their identif
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from zerotag.datasets.label_table import cells_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import MissingPackageError, ZerotagError, first_few
+from zerotag.labels import clean_label, lines_of, read_text
 from zerotag.pickles import read_pickle
 
 NUM_SEEN, NUM_UNSEEN = 7186, 400
@@ -71,8 +72,10 @@ def read(root: Path) -> PictureDataset:
         paths += [f"{folder}/{image}.jpg" for image, has in zip(images, kept, strict=True) if has]
         splits += [split] * int(kept.sum())
     if not paths:
+        looked_for = root / next(iter(left_out)) if left_out else home / TABLE.format(TRAIN)
         raise ZerotagError(
-            f"{root} holds none of the {len(left_out)} pictures listed in {TABLE.format('{train,test}')}; {LAYOUT}"
+            f"{root} holds none of the {len(left_out)} pictures listed in {TABLE.format('{train,test}')}, such as "
+            f"{looked_for}; {LAYOUT}"
         )
     rows, columns, values = (np.concatenate(parts) for parts in zip(*known, strict=True))
     return PictureDataset(
@@ -92,7 +95,7 @@ def label_identifiers(home: Path) -> tuple[list[str], list[str]]:
     Raises:
         ZerotagError: a list is missing, damaged, or the lists do not fit together.
     """
-    seen = [line.strip() for line in _text(home / SEEN).splitlines() if line.strip()]
+    seen = [line.strip() for line in lines_of(read_text(home / SEEN)) if line.strip()]
     candidates = read_pickle(home / CANDIDATES)
     unseen = [str(candidates[number]) for number in chosen_candidates(home)]
     for name, labels in ((SEEN, seen), (CHOSEN, unseen), ("the seen and unseen labels", seen + unseen)):
@@ -108,7 +111,7 @@ def chosen_candidates(home: Path) -> Int[np.ndarray, " u"]:
         ZerotagError: a list is missing, or they are no numbers of candidates.
     """
     number = number_of_candidates(home)
-    rows = [row[0].strip() for row in csv.reader(_text(home / CHOSEN).splitlines()) if row]
+    rows = [row[0].strip() for row in _table(home / CHOSEN)]
     if not all(row.isdecimal() and int(row) < number for row in rows):
         raise ZerotagError(
             f"{home / CHOSEN}: its first column must hold numbers below {number}, the count of {CANDIDATES}"
@@ -133,13 +136,8 @@ def home_of(root: Path) -> Path:
     return root / "2018_04" if (root / "2018_04" / SEEN).is_file() else root
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ZerotagError(f"{file} cannot be read ({error.strerror}); {LAYOUT}") from error
-    except UnicodeDecodeError as error:
-        raise ZerotagError(f"{file} is no UTF-8 text (byte {error.start}); fetch it anew") from error
+def _table(file: Path) -> list[list[str]]:
+    return [cells for _, cells in cells_of(file, read_text(file))]
 
 
 def label_names(home: Path, identifiers: list[str]) -> list[str]:
@@ -148,7 +146,7 @@ def label_names(home: Path, identifiers: list[str]) -> list[str]:
     Raises:
         ZerotagError: the list of names is missing, or lacks a label.
     """
-    name_of = {row[0]: row[1] for row in csv.reader(_text(home / NAMES).splitlines()) if len(row) == 2}
+    name_of = {row[0]: clean_label(row[1]) for row in _table(home / NAMES) if len(row) == 2}
     if nameless := [label for label in identifiers if label not in name_of]:
         raise ZerotagError(f"{home / NAMES} has no name for {len(nameless)} labels: {first_few(nameless)}; {LAYOUT}")
     count = Counter(name_of[label] for label in identifiers)
@@ -165,7 +163,9 @@ def _annotations(file: Path, labels: list[str]) -> tuple[list[str], tuple[np.nda
         raise MissingPackageError("pyarrow", "formats", str(file)) from error
     number_of: dict[str, int] = {}
     parts: list[tuple[np.ndarray, ...]] = []
-    options = arrow_csv.ConvertOptions(include_columns=COLUMNS, column_types={"Confidence": "float32"})
+    # a number that is an identifier would lose the zeros before it
+    kinds = {"ImageID": "string", "LabelName": "string", "Confidence": "float32"}
+    options = arrow_csv.ConvertOptions(include_columns=COLUMNS, column_types=kinds)
     wanted: Any = array(labels)
     try:
         for batch in arrow_csv.open_csv(file, convert_options=options):
@@ -180,6 +180,8 @@ def _annotations(file: Path, labels: list[str]) -> tuple[list[str], tuple[np.nda
             parts.append((row[of_wanted], column[of_wanted], (2 * confidence - 1)[of_wanted].astype(np.int8)))
     except (ArrowInvalid, KeyError) as error:
         raise ZerotagError(f"{file} is no table of {', '.join(COLUMNS)} ({error}); {LAYOUT}") from error
+    if not parts:
+        raise ZerotagError(f"{file} lists no pictures; {LAYOUT}")
     rows, columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
     # of a label that was verified more than once the first verdict counts
     _, first = np.unique(rows.astype(np.int64) * len(labels) + columns, return_index=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +29,31 @@ def split_named(file: Path) -> str:
         if split in file.name.lower():
             return split
     raise ZerotagError(f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it")
+
+
+def on_disk(folder: Path, listed: str) -> str | None:
+    """The path of a picture as it lies in a folder, for the path that a table lists; None where it is not there.
+
+    Tried in turn: the path itself, one without blanks around it and with slashes for backslashes, and this with its
+    accents composed or decomposed, since macOS writes names in another Unicode form than most tables.
+    """
+    if _is_file(folder / listed):
+        return posixpath.normpath(listed)
+    plain = listed.strip().replace("\\", "/")
+    forms = dict.fromkeys([plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))])
+    return next((posixpath.normpath(path) for path in forms if _is_file(folder / path)), None)
+
+
+def leaves_folder(listed: str) -> bool:
+    """Whether a path leads out of the folder that it is relative to."""
+    return posixpath.normpath(listed.strip().replace("\\", "/")).split("/")[0] == ".."
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+        return False
 
 
 @dataclass(frozen=True)
@@ -73,6 +100,7 @@ class PictureDataset:
         unseen: the labels that are never trained on, where the data set fixes them; otherwise a run draws its own.
         maps: feature maps, where it has those and no pictures.
         left_out: pictures that it lists and does not hold, with the reason.
+        notes: what its reader put together, passed over or decided, a sentence each.
     """
 
     root: Path
@@ -84,6 +112,7 @@ class PictureDataset:
     unseen: tuple[str, ...] = ()
     maps: StoredMaps | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def picture(self, index: int) -> Path:
         """The file of a picture.

@@ -11,10 +11,13 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from zerotag.errors import MissingPackageError, UnknownNameError
+from zerotag.labels import as_cell
 from zerotag.storage import full_disk_explained, whole_or_not_at_all
 from zerotag.tagging.tagger import Tag
 
 ROWS_AT_ONCE = 10_000
+# line ends to some programs, and allowed in JSON
+ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\u0085\u2028\u2029"}
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,16 @@ def _rows(tagging: Tagging) -> Iterator[dict[str, Any]]:
 
 @exporter("csv")
 def write_csv(tagging: Tagging, file: Path) -> None:
-    """A row a tag: path, label, score, seen, confidence."""
+    """A row a tag: path, label, score, seen, confidence.
+
+    A path or label that a spreadsheet would run as a formula has an apostrophe before it; one that already begins with
+    apostrophes and such a sign has one more.
+    """
     with file.open("w", newline="", encoding="utf-8") as opened:
         table = csv.DictWriter(opened, ["path", "label", "score", "seen", "confidence"])
         table.writeheader()
-        table.writerows(_rows(tagging))
+        for row in _rows(tagging):
+            table.writerow(row | {"path": as_cell(row["path"]), "label": as_cell(row["label"])})
 
 
 @exporter("jsonl")
@@ -93,7 +101,7 @@ def write_jsonl(tagging: Tagging, file: Path) -> None:
     with file.open("w", encoding="utf-8") as opened:
         for one in tagging.pictures:
             line = {"path": one.path, "labels": [tag.label for tag in one.tags], "tags": [vars(t) for t in one.tags]}
-            opened.write(json.dumps(line, ensure_ascii=False) + "\n")
+            opened.write(json.dumps(line, ensure_ascii=False).translate(ESCAPED) + "\n")
 
 
 @exporter("parquet")

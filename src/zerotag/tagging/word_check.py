@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zerotag.minilm import pieces_of
+from zerotag.labels import lookalikes
+from zerotag.minilm import odd_words
 from zerotag.progress import Progress, silent
 from zerotag.tagging.words import WordList
 from zerotag.vectors import MINILM, label_vectors
@@ -39,8 +40,12 @@ class WordCheck:
     Attributes:
         num_labels: how many labels.
         num_aliases: and other names.
-        without_vector: labels that the source of vectors does not know.
-        in_pieces: words that the text encoder knows only as several pieces, so that it may not know what they mean.
+        without_vector: labels and other names that the source of vectors does not know.
+        partly_known: labels of which some words have no vector, with these; the vector is that of the others.
+        in_pieces: these, and labels with a word that the text encoder knows only as several pieces or letter by letter,
+            as most of other languages, so that it may not know what they mean.
+        without_letters: labels of punctuation marks alone.
+        alike: labels or other names that differ in case, blanks, underscores or Unicode form alone.
         synonyms: pairs of labels that hardly differ in meaning, with their cosine; pictures will have both or none.
         broad: labels that say little about a picture.
     """
@@ -48,7 +53,10 @@ class WordCheck:
     num_labels: int
     num_aliases: int
     without_vector: list[str] = field(default_factory=list)
+    partly_known: dict[str, tuple[str, ...]] = field(default_factory=dict)
     in_pieces: list[str] = field(default_factory=list)
+    without_letters: list[str] = field(default_factory=list)
+    alike: list[tuple[str, ...]] = field(default_factory=list)
     synonyms: list[tuple[str, str, float]] = field(default_factory=list)
     broad: list[str] = field(default_factory=list)
 
@@ -58,7 +66,7 @@ class WordCheck:
 
 
 def check_words(words: WordList, source: str = MINILM, *, progress: Progress = silent) -> WordCheck:
-    """Look at labels as the source of their vectors sees them.
+    """Look at labels and their other names as the source of their vectors sees them.
 
     Memory: a block of 1,024 labels by all.
 
@@ -66,18 +74,23 @@ def check_words(words: WordList, source: str = MINILM, *, progress: Progress = s
         ZerotagError: none of the labels has a vector, or the source cannot be read.
     """
     names = [word.name for word in words.words]
-    aliases = sum(len(word.aliases) for word in words.words)
-    generic = [name for name in BROAD if name not in names]
-    W, report = label_vectors([*names, *generic], source, allow_missing=True, progress=progress)
+    texts = [text for word in words.words for text in (word.name, *word.aliases)]
+    generic = [name for name in BROAD if name not in texts]
+    W, report = label_vectors([*texts, *generic], source, allow_missing=True, progress=progress)
     is_asked = np.isin(report.labels, names)
     is_generic = np.isin(report.labels, BROAD)
     vectors, known = W.numpy()[is_asked], [name for name in report.labels if name in set(names)]
-    pieces = [name for name, number in pieces_of(known).items() if number > MOST_PIECES] if source == MINILM else []
+    missing, partial = set(report.missing), {text: report.partial[text] for text in texts if text in report.partial}
+    with_vector = [text for text in texts if text not in missing]
+    pieces = odd_words(with_vector, MOST_PIECES) if source == MINILM else []
     return WordCheck(
         len(names),
-        aliases,
-        [name for name in report.missing if name in set(names)],
-        sorted({*pieces, *report.partial}),
+        len(texts) - len(names),
+        [text for text in texts if text in missing],
+        partial,
+        sorted({*pieces, *partial}),
+        [text for text in with_vector if not any(map(str.isalnum, text))],
+        lookalikes(texts),
         _synonyms(known, vectors),
         [] if not is_generic.any() else _broad(known, vectors, W.numpy()[is_generic]),
     )

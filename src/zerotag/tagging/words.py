@@ -15,60 +15,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import yaml
 from jaxtyping import Float
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from torch import Tensor
 
 from zerotag.errors import UnknownNameError, ZerotagError, first_few
-from zerotag.labels import read_label_file
+from zerotag.labels import read_label_file, read_text
+from zerotag.tagging.word_yaml import Word as Word
+from zerotag.tagging.word_yaml import parse
 
 IMAGENET = "imagenet"
 YAML_SUFFIXES = (".yaml", ".yml")
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Lookup = Callable[..., Any]
-
-
-class Word(BaseModel):
-    """A label.
-
-    Attributes:
-        name: under which it is given.
-        aliases: other words for the same; the best of all scores counts.
-        parent: what it is a kind of.
-        threshold: the confidence from which on it is given.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Name
-    aliases: tuple[Name, ...] = ()
-    parent: Name | None = None
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-def _as_word(entry: Any) -> Any:
-    return {"name": entry} if isinstance(entry, str) else entry
-
-
-Entry = Annotated[Word, BeforeValidator(_as_word)]
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    sets: tuple[Name, ...] = ()
-    labels: tuple[Entry, ...] = ()
-    groups: dict[Name, tuple[Entry, ...]] = {}
-    exclude: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,12 +88,14 @@ class Vocabulary:
         W: vectors of their names and aliases, label by label.
         starts: the row of W where each label begins.
         missing: labels left out for want of a vector.
+        partial: labels of which some words, or other names, have no vector and so do not count, with these.
     """
 
     words: WordList
     W: Float[Tensor, "t d"]
     starts: np.ndarray
     missing: tuple[str, ...] = ()
+    partial: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -156,7 +123,13 @@ def vocabulary_of(words: WordList, vectorise: Lookup, *, allow_missing: bool) ->
         vectorise(missing)  # raises, and says where the vectors were looked for
     kept = [count for count in number if count]
     chosen = WordList(tuple(word for word, count in zip(words.words, number, strict=True) if count))
-    return Vocabulary(chosen, W, np.cumsum([0, *kept[:-1]]), missing)
+    unknown = {text: (text,) for text in report.missing} | report.partial
+    partial = {
+        word.name: tuple(dict.fromkeys(part for text in (word.name, *word.aliases) for part in unknown.get(text, ())))
+        for word in chosen.words
+    }
+    partial = {name: parts for name, parts in partial.items() if parts}
+    return Vocabulary(chosen, W, np.cumsum([0, *kept[:-1]]), missing, partial)
 
 
 def named_sets() -> list[str]:
@@ -209,25 +182,13 @@ def read_words(source: str | Path) -> WordList:
     path = Path(source)
     if not path.is_file() and str(source) in named_sets():
         return named_set(str(source))
-    if path.suffix not in YAML_SUFFIXES:
+    if path.suffix.lower() not in YAML_SUFFIXES:
         return WordList(tuple(Word(name=name) for name in read_label_file(path)))
-    try:
-        return _parsed(path.read_text(encoding="utf-8-sig"), str(path))
-    except OSError as error:
-        raise ZerotagError(f"the label file {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ZerotagError(f"the label file {path} is no UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    return _parsed(read_text(path, "the label file"), str(path))
 
 
 def _parsed(text: str, where: str) -> WordList:
-    try:
-        tree = yaml.safe_load(text)
-        file = _File.model_validate({"labels": tree} if isinstance(tree, list) else tree)
-    except yaml.YAMLError as error:
-        raise ZerotagError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"'{'.'.join(map(str, f['loc']))}': {f['msg']}" for f in error.errors()[:5])
-        raise ZerotagError(f"the label file {where} does not hold: {faults}") from error
+    file = parse(text, where)
     grouped = (
         word if word.parent else word.model_copy(update={"parent": group})
         for group, words in file.groups.items()
