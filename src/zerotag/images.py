@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -22,15 +23,25 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class BadPictureError(ZerotagError):
-    """A file that cannot be decoded as a picture; ``reason`` says why, without the path."""
+    """A file that cannot be decoded as a picture.
 
-    def __init__(self, source: Path | BytesIO, reason: str) -> None:
+    Attributes:
+        reason: Why, without the path.
+        is_lasting: Whether its content is at fault; False where the file could not be reached, which may pass.
+    """
+
+    def __init__(self, source: Path | BytesIO, reason: str, is_lasting: bool = True) -> None:
         name = f"the picture {source}" if isinstance(source, Path) else "the picture"
         super().__init__(f"{name} cannot be read: {reason}")
-        self.source, self.reason = source, reason
+        self.source, self.reason, self.is_lasting = source, reason, is_lasting
 
-    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BytesIO, str]]:
-        return BadPictureError, (self.source, self.reason)  # so that it comes whole out of a worker process
+    def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BytesIO, str, bool]]:
+        return BadPictureError, (self.source, self.reason, self.is_lasting)  # whole out of a worker process
+
+
+def is_access(error: OSError) -> bool:
+    """Whether the system refused the file, rather than a decoder its content."""
+    return bool(error.errno) and error.errno != EINVAL  # a damaged offset makes decoders seek where nothing is
 
 
 def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image.Image:
@@ -75,7 +86,9 @@ def _opened(source: Path | BytesIO) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         raise BadPictureError(source, f"its content is none of {', '.join(_formats())}") from None
     except OSError as error:
-        raise BadPictureError(source, error.strerror or f"damaged ({error})") from error
+        if is_access(error):
+            raise BadPictureError(source, error.strerror, is_lasting=False) from error
+        raise BadPictureError(source, f"damaged ({error})") from error
     except MemoryError:
         raise BadPictureError(source, "it needs too much memory to be decoded") from None
     except Exception as error:  # decoders raise errors of many kinds on damaged files

@@ -6,6 +6,7 @@ import io
 import os
 import time
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -141,6 +142,19 @@ def test_what_comes_out_of_a_worker_is_what_the_tagger_reads(kind: str, toy_run:
     assert isinstance(outcome, Decoded) and (outcome.width, outcome.height) == (700, 900)
     pixels = np.frombuffer(outcome.pixels, np.uint8).reshape(tagger.pixels(tmp_path / "a").shape)
     np.testing.assert_array_equal(pixels, tagger.pixels(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("read_it", [read, digest_of])
+def test_a_file_out_of_reach_is_told_from_one_at_fault(read_it: Callable[[Path], object], tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with Readers(num_workers=1) as readers:
+        missing = readers.one(read_it, tmp_path / "none.jpg")
+        faulty = readers.one(read, tmp_path / "text.jpg")
+        pipe = readers.one(digest_of, tmp_path / "pipe.jpg")
+    assert missing == Refusal("No such file or directory", is_lasting=False)
+    assert isinstance(faulty, Refusal) and faulty.is_lasting
+    assert pipe == Refusal("no regular file")
 
 
 def test_digests_tell_contents_apart(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 from PIL import Image
 
-from zerotag.images import BadPictureError, open_picture, squared, upright_size
+from zerotag.images import BadPictureError, is_access, open_picture, squared, upright_size
 
 SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
@@ -37,9 +37,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file was not read."""
+    """Why a file was not read.
+
+    Attributes:
+        reason: What was wrong.
+        is_lasting: Whether the content is at fault, so that another try is of no use before the file changes; False
+            where the file could not be reached (no permission, a disk that is gone, a file that went missing).
+    """
 
     reason: str
+    is_lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def decoded_bytes(content: bytes, side_px: int, resampling: Image.Resampling) ->
         picture = squared(open_picture(BytesIO(content), side_px=side_px), side_px, resampling)
         return Decoded(picture.tobytes(), *upright_size(BytesIO(content)))
     except BadPictureError as error:  # a closed stream cannot be sent back
-        raise BadPictureError(Path("that was sent"), error.reason) from None
+        raise BadPictureError(Path("that was sent"), error.reason, error.is_lasting) from None
 
 
 def thumbnail(path: Path, side_px: int) -> bytes:
@@ -186,7 +193,7 @@ class Readers:
         try:
             return reading.result()
         except BadPictureError as error:
-            return Refusal(error.reason)
+            return Refusal(error.reason, error.is_lasting)
         except TookTooLong:
             return Refusal(f"reading it took more than {self.seconds:g} seconds")
         except ProcessExpired as error:
@@ -194,7 +201,7 @@ class Readers:
         except BrokenProcessPool:
             raise
         except OSError as error:
-            return Refusal(error.strerror or str(error))
+            return Refusal(error.strerror or str(error), not is_access(error))
         except MemoryError:
             return Refusal("it needs too much memory to be decoded")
 
