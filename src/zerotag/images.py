@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from errno import EINVAL
-from functools import cache
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from errno import EINVAL, ENOMEM
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from zerotag.colours import flat_mode, ground_of, in_srgb, is_of_another_space, on_ground
+from zerotag.depths import (
+    gray_scale,
+    is_deep_colour,
+    is_deep_gray,
+    read_lower_bits,
+    scaled_from_both,
+    uses_lower_bits,
+)
 from zerotag.errors import ZerotagError
+from zerotag.orientation import keep_orientation_alone, shown_size, turned
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".gif"}
+    | {".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+)
 MAX_PIXELS = 200_000_000
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
+# a picture of more pixels is reduced while it is converted, where it will be brought to a smaller side anyway
+WHOLE_PIXELS, STRIP_PIXELS = 36_000_000, 4_000_000
+REDUCED_SIDES = 3  # to so many times the side that is asked for, which resampling cannot tell from the whole
+# what decoding takes at most, measured with each kind of encoding: as a rule, and where a decoder keeps copies
+BYTES_A_PIXEL, MANY_BYTES_A_PIXEL, KEEPING_COPIES = 12, 20, ("WEBP", "AVIF", "HEIF")
+PROGRESSIVE_BYTES_A_PIXEL = 8
 
 # the limit above is checked before a pixel is decoded; Pillow's own would warn on each photo of 90 megapixels
 Image.MAX_IMAGE_PIXELS = None
@@ -36,31 +55,62 @@ class BadPictureError(ZerotagError):
         self.source, self.reason, self.is_lasting = source, reason, is_lasting
 
     def __reduce__(self) -> tuple[type[BadPictureError], tuple[Path | BytesIO, str, bool]]:
-        return BadPictureError, (self.source, self.reason, self.is_lasting)  # whole out of a worker process
+        return type(self), (self.source, self.reason, self.is_lasting)  # whole out of a worker process
+
+
+class NeedsMemoryError(BadPictureError):
+    """A picture that could need more memory than it may have; where there is more, it may be decoded."""
 
 
 def is_access(error: OSError) -> bool:
     """Whether the system refused the file, rather than a decoder its content."""
-    return bool(error.errno) and error.errno != EINVAL  # a damaged offset makes decoders seek where nothing is
+    # a damaged offset makes decoders seek where nothing is
+    return bool(error.errno) and error.errno not in (EINVAL, ENOMEM)
 
 
 def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image.Image:
-    """The picture in RGB, upright, transparent parts on white; of an animation the first frame.
+    """The picture in RGB of 8 bits and in the colour space sRGB, upright; of an animation the first frame.
 
-    The format is told by the content, not by the name.
+    The format is told by the content, not by the name. Transparent parts are white, or a dark gray where what is drawn
+    would hardly be seen on white. Greater depths are scaled by what :mod:`zerotag.depths` says.
 
     Args:
         source: a file, or its content.
         side_px: to what side it will be brought. A JPEG may then come reduced by 2, 4 or 8, to one and a half times
-            that side or more, which is several times as fast.
+            that side or more, which is several times as fast. So may any picture of more than 36 megapixels, and one
+            that is not in sRGB, by a whole number, to three times that side or more, which takes less memory.
 
     Raises:
         BadPictureError: no such file, no picture of a known format, more than 200 megapixels, or damaged.
     """
-    with _opened(source) as picture:
+    return open_sized(source, side_px=side_px)[0]
+
+
+def open_sized(
+    source: Path | BytesIO, *, side_px: int | None = None, most_bytes: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture as :func:`open_picture` gives it, and its width and height as it is shown.
+
+    Args:
+        source: a file, or its content.
+        side_px: to what side it will be brought.
+        most_bytes: Number of bytes of memory that decoding may take.
+
+    Raises:
+        NeedsMemoryError: it could need more memory than that.
+        BadPictureError: as of :func:`open_picture`.
+    """
+    with _opened(source, most_bytes) as picture:
+        size = shown_size(picture)
         if side_px is not None:
             picture.draft(None, (3 * side_px // 2, 3 * side_px // 2))
-        return _on_white(ImageOps.exif_transpose(picture))
+        if most_bytes is not None and (needed := _needed_bytes(picture, size)) > most_bytes:
+            raise NeedsMemoryError(
+                source,
+                f"{size[0]} x {size[1]} pixels need up to {needed / 2**20:,.0f} MB of memory to be decoded, "
+                f"more than the {most_bytes / 2**20:,.0f} MB that one picture may take",
+            )
+        return _decoded(picture, source, side_px), size
 
 
 def upright_size(source: Path | BytesIO) -> tuple[int, int]:
@@ -70,29 +120,58 @@ def upright_size(source: Path | BytesIO) -> tuple[int, int]:
         BadPictureError: as of :func:`open_picture`.
     """
     with _opened(source) as picture:
-        lies = picture.getexif().get(ORIENTATION) in LYING
-        return (picture.height, picture.width) if lies else picture.size
+        return shown_size(picture)
 
 
 @contextmanager
-def _opened(source: Path | BytesIO) -> Iterator[Image.Image]:
+def _opened(source: Path | BytesIO, most_bytes: int | None = None) -> Iterator[Image.Image]:
+    num_pixels = None
     try:
-        with Image.open(source, formats=_formats()) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise BadPictureError(source, f"{picture.width} x {picture.height} is over {MAX_PIXELS:,} pixels")
-            yield picture
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decoders warn of what they pass over, such as a damaged EXIF
+            with Image.open(source, formats=_formats()) as picture:
+                num_pixels = picture.width * picture.height
+                if num_pixels > MAX_PIXELS:
+                    raise BadPictureError(source, f"{picture.width} x {picture.height} is over {MAX_PIXELS:,} pixels")
+                yield picture
     except BadPictureError:
         raise
     except UnidentifiedImageError:
-        raise BadPictureError(source, f"its content is none of {', '.join(_formats())}") from None
-    except OSError as error:
-        if is_access(error):
-            raise BadPictureError(source, error.strerror, is_lasting=False) from error
-        raise BadPictureError(source, f"damaged ({error})") from error
+        raise BadPictureError(source, _why_unidentified(source)) from None
     except MemoryError:
-        raise BadPictureError(source, "it needs too much memory to be decoded") from None
+        raise NeedsMemoryError(source, "it needs too much memory to be decoded") from None
     except Exception as error:  # decoders raise errors of many kinds on damaged files
+        if isinstance(error, OSError) and is_access(error):
+            raise BadPictureError(source, error.strerror or str(error), is_lasting=False) from error
+        if most_bytes is None:
+            raise BadPictureError(source, f"damaged ({error})") from error
+        # decoders tell a lack of memory in many ways, and not always apart from damage
+        if num_pixels is None:
+            raise NeedsMemoryError(source, f"damaged ({error})") from error
+        if num_pixels * MANY_BYTES_A_PIXEL > most_bytes:
+            limit = f"{most_bytes / 2**20:,.0f} MB"
+            raise NeedsMemoryError(source, f"damaged, or it needs more memory than {limit} ({error})") from error
         raise BadPictureError(source, f"damaged ({error})") from error
+
+
+def _why_unidentified(source: Path | BytesIO) -> str:
+    """What the decoder says whose format begins as the file does."""
+    with (
+        source.open("rb") if isinstance(source, Path) else nullcontext(source) as content,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        content.seek(0)
+        start = content.read(16)
+        for name in _formats():
+            decoder, begins = Image.OPEN[name]
+            if begins is not None and begins(start) is True:
+                content.seek(0)
+                try:
+                    decoder(content, "")
+                except Exception as error:
+                    return f"a {name} of a kind that cannot be decoded, or damaged ({error})"
+    return f"its content is none of {', '.join(_formats())}"
 
 
 @cache
@@ -111,9 +190,69 @@ def squared(picture: Image.Image, side_px: int, resampling: Image.Resampling) ->
     return picture if picture.size == (side_px, side_px) else picture.resize((side_px, side_px), resampling)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
-    ground = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(ground, picture).convert("RGB")
+def _needed_bytes(picture: Image.Image, size: tuple[int, int]) -> int:
+    """What decoding may take; a JPEG that comes reduced takes little, unless all of it is kept until its last scan."""
+    a_pixel = MANY_BYTES_A_PIXEL if picture.format in KEEPING_COPIES else BYTES_A_PIXEL
+    whole = PROGRESSIVE_BYTES_A_PIXEL * size[0] * size[1] if picture.info.get("progressive") else 0
+    return picture.width * picture.height * a_pixel + whole
+
+
+def _decoded(picture: Image.Image, source: Path | BytesIO, side_px: int | None) -> Image.Image:
+    """In sRGB and upright; it is reduced before it is converted, and turned last."""
+    orientation, is_deep = keep_orientation_alone(picture), is_deep_colour(picture)
+    is_large = picture.width * picture.height > WHOLE_PIXELS
+    picture.load()
+    if is_deep and uses_lower_bits(picture):
+        picture = _from_lower_bits(picture, source)
+    if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
+        picture = picture.convert("RGB")  # programs that know of no transparency leave it at zero
+    factor = 1
+    if side_px is not None and (is_large or is_of_another_space(picture)):
+        factor = max(1, min(picture.size) // (REDUCED_SIDES * side_px))
+    try:
+        flattening = _flattening(picture)
+    except ValueError as error:
+        raise BadPictureError(source, str(error)) from None
+    flat = _in_strips(picture, flattening, factor)
+    return turned(in_srgb(flat, picture.info.get("icc_profile")), orientation)
+
+
+def _from_lower_bits(picture: Image.Image, source: Path | BytesIO) -> Image.Image:
+    with _opened(source) as again:
+        keep_orientation_alone(again)
+        read_lower_bits(again)
+        again.load()
+        scaled = scaled_from_both(picture, again)
+    scaled.info = picture.info
+    return scaled
+
+
+def _flattening(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What makes strips of a picture 8 bits deep and opaque; it is found on the whole."""
+    mode = flat_mode(picture.mode)
+    if is_deep_gray(picture):
+        return gray_scale(picture).to_eight_bits
+    if picture.has_transparency_data:
+        on_it = partial(on_ground, ground=ground_of(picture))
+        return lambda strip: on_it(strip).convert(mode)
+    return lambda strip: strip.copy() if strip.mode == mode else strip.convert(mode)
+
+
+def _in_strips(picture: Image.Image, flat: Callable[[Image.Image], Image.Image], factor: int) -> Image.Image:
+    """Some rows at a time, so that a large picture is never in memory in two modes at once."""
+    width, height = picture.size
+    rows = max(1, STRIP_PIXELS // (width * factor)) * factor
+    strips = (
+        flat(picture.crop((0, top, width, min(top + rows, height))) if rows < height else picture)
+        for top in range(0, height, rows)
+    )
+    whole = None
+    for index, strip in enumerate(strips):
+        reduced = strip.reduce(factor) if factor > 1 else strip
+        if rows >= height:
+            return reduced
+        if whole is None:
+            whole = Image.new(strip.mode, (reduced.width, -(-height // factor)))
+        whole.paste(reduced, (0, index * rows // factor))
+    assert whole is not None
+    return whole
