@@ -69,7 +69,9 @@ def gray_scale(picture: Image.Image) -> GrayScale:
     scale = _float_scale(lowest, highest) if picture.mode == "F" else _integer_scale(picture, int(lowest), int(highest))
     if isinstance(picture, TiffImageFile):
         declared = picture.tag_v2.get(S_MAX_SAMPLE_VALUE)
-        if isinstance(declared, (int, float)) and lowest >= 0 and highest <= declared:
+        if isinstance(declared, tuple) and declared:
+            declared = declared[0]
+        if isinstance(declared, (int, float)) and lowest >= 0 and 0 < declared >= highest:
             scale = GrayScale(0, declared)
         if picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
             return GrayScale(scale.white, scale.black)

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from zerotag.colours import flat_mode, ground_of, in_srgb, is_of_another_space, on_ground
 from zerotag.depths import (
@@ -22,7 +23,7 @@ from zerotag.depths import (
     uses_lower_bits,
 )
 from zerotag.errors import ZerotagError
-from zerotag.orientation import keep_orientation_alone, shown_size, turned
+from zerotag.orientation import LYING, leave_orientation_alone, left_to_turn, shown_size, turned
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = frozenset(
@@ -101,16 +102,20 @@ def open_sized(
         BadPictureError: as of :func:`open_picture`.
     """
     with _opened(source, most_bytes) as picture:
-        size = shown_size(picture)
+        width, height = picture.size
         if side_px is not None:
             picture.draft(None, (3 * side_px // 2, 3 * side_px // 2))
-        if most_bytes is not None and (needed := _needed_bytes(picture, size)) > most_bytes:
+        if most_bytes is not None and (needed := _needed_bytes(picture, width * height)) > most_bytes:
             raise NeedsMemoryError(
                 source,
-                f"{size[0]} x {size[1]} pixels need up to {needed / 2**20:,.0f} MB of memory to be decoded, "
+                f"{width} x {height} pixels need up to {needed / 2**20:,.0f} MB of memory to be decoded, "
                 f"more than the {most_bytes / 2**20:,.0f} MB that one picture may take",
             )
-        return _decoded(picture, source, side_px), size
+        flat = _decoded(picture, source, side_px)
+        orientation = left_to_turn(picture)
+        if isinstance(picture, TiffImageFile):
+            width, height = picture.size
+    return turned(flat, orientation), (height, width) if orientation in LYING else (width, height)
 
 
 def upright_size(source: Path | BytesIO) -> tuple[int, int]:
@@ -129,7 +134,7 @@ def _opened(source: Path | BytesIO, most_bytes: int | None = None) -> Iterator[I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decoders warn of what they pass over, such as a damaged EXIF
-            with Image.open(source, formats=_formats()) as picture:
+            with _undecoded(source) as picture:
                 num_pixels = picture.width * picture.height
                 if num_pixels > MAX_PIXELS:
                     raise BadPictureError(source, f"{picture.width} x {picture.height} is over {MAX_PIXELS:,} pixels")
@@ -154,6 +159,22 @@ def _opened(source: Path | BytesIO, most_bytes: int | None = None) -> Iterator[I
         raise BadPictureError(source, f"damaged ({error})") from error
 
 
+def _undecoded(source: Path | BytesIO) -> Image.Image:
+    """The picture with its head read; an AVIF whose EXIF Pillow cannot write again, without its EXIF.
+
+    How an AVIF is turned stands outside of EXIF; Pillow writes it into EXIF while it opens the file.
+    """
+    try:
+        return Image.open(source, formats=_formats())
+    except Exception as error:
+        if (isinstance(error, OSError) and is_access(error)) or isinstance(error, MemoryError):
+            raise
+        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        if content[4:12] not in (b"ftypavif", b"ftypavis") or b"Exif" not in content:
+            raise
+        return Image.open(BytesIO(content.replace(b"Exif", b"none")), formats=_formats())
+
+
 def _why_unidentified(source: Path | BytesIO) -> str:
     """What the decoder says whose format begins as the file does."""
     with (
@@ -170,7 +191,8 @@ def _why_unidentified(source: Path | BytesIO) -> str:
                 try:
                     decoder(content, "")
                 except Exception as error:
-                    return f"a {name} of a kind that cannot be decoded, or damaged ({error})"
+                    why = str(error) or type(error).__name__
+                    return f"a {name} of a kind that cannot be decoded, or damaged ({why})"
     return f"its content is none of {', '.join(_formats())}"
 
 
@@ -190,18 +212,21 @@ def squared(picture: Image.Image, side_px: int, resampling: Image.Resampling) ->
     return picture if picture.size == (side_px, side_px) else picture.resize((side_px, side_px), resampling)
 
 
-def _needed_bytes(picture: Image.Image, size: tuple[int, int]) -> int:
+def _needed_bytes(picture: Image.Image, num_pixels: int) -> int:
     """What decoding may take; a JPEG that comes reduced takes little, unless all of it is kept until its last scan."""
     a_pixel = MANY_BYTES_A_PIXEL if picture.format in KEEPING_COPIES else BYTES_A_PIXEL
-    whole = PROGRESSIVE_BYTES_A_PIXEL * size[0] * size[1] if picture.info.get("progressive") else 0
+    whole = PROGRESSIVE_BYTES_A_PIXEL * num_pixels if picture.info.get("progressive") else 0
     return picture.width * picture.height * a_pixel + whole
 
 
 def _decoded(picture: Image.Image, source: Path | BytesIO, side_px: int | None) -> Image.Image:
-    """In sRGB and upright; it is reduced before it is converted, and turned last."""
-    orientation, is_deep = keep_orientation_alone(picture), is_deep_colour(picture)
+    """In sRGB, as it lies in the file; it is reduced before it is converted."""
+    is_deep = is_deep_colour(picture)
+    leave_orientation_alone(picture)
     is_large = picture.width * picture.height > WHOLE_PIXELS
     picture.load()
+    if picture.mode == "La":  # Pillow converts it to no other
+        picture = picture.convert("LA")
     if is_deep and uses_lower_bits(picture):
         picture = _from_lower_bits(picture, source)
     if picture.format == "BMP" and picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
@@ -214,12 +239,12 @@ def _decoded(picture: Image.Image, source: Path | BytesIO, side_px: int | None) 
     except ValueError as error:
         raise BadPictureError(source, str(error)) from None
     flat = _in_strips(picture, flattening, factor)
-    return turned(in_srgb(flat, picture.info.get("icc_profile")), orientation)
+    return in_srgb(flat, picture.info.get("icc_profile"))
 
 
 def _from_lower_bits(picture: Image.Image, source: Path | BytesIO) -> Image.Image:
     with _opened(source) as again:
-        keep_orientation_alone(again)
+        leave_orientation_alone(again)
         read_lower_bits(again)
         again.load()
         scaled = scaled_from_both(picture, again)

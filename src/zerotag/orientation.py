@@ -32,19 +32,18 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if orientation in TURNS else UPRIGHT
 
 
-def keep_orientation_alone(picture: Image.Image) -> int:
-    """The orientation; in a TIFF it is all that is left of EXIF, since Pillow reads the rest while it decodes.
-
-    Pillow turns a TIFF itself, by the number that is left to it.
-    """
-    orientation = orientation_of(picture)
+def leave_orientation_alone(picture: Image.Image) -> None:
+    """Take all of EXIF but the orientation out of a TIFF: Pillow reads it while it decodes, and turns a TIFF itself."""
     if isinstance(picture, TiffImageFile):
-        exif = picture.getexif()
+        orientation, exif = orientation_of(picture), picture.getexif()
         for tag in list(exif):
             del exif[tag]
         exif[ORIENTATION] = orientation
-        return UPRIGHT
-    return orientation
+
+
+def left_to_turn(picture: Image.Image) -> int:
+    """The orientation of a decoded picture; Pillow has turned a TIFF already."""
+    return UPRIGHT if isinstance(picture, TiffImageFile) else orientation_of(picture)
 
 
 def shown_size(picture: Image.Image) -> tuple[int, int]:
