@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from errno import EINVAL, ENOMEM
-from functools import cache, partial
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from zerotag.colours import flat_mode, ground_of, in_srgb, is_of_another_space, on_ground
-from zerotag.depths import (
-    gray_scale,
-    is_deep_colour,
-    is_deep_gray,
-    read_lower_bits,
-    scaled_from_both,
-    uses_lower_bits,
-)
+from zerotag.colours import in_srgb, is_of_another_space
+from zerotag.depths import is_deep_colour, read_lower_bits, scaled_from_both, uses_lower_bits
 from zerotag.errors import ZerotagError
 from zerotag.orientation import LYING, leave_orientation_alone, left_to_turn, shown_size, turned
+from zerotag.strips import flattened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = frozenset(
@@ -32,7 +28,7 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 200_000_000
 # a picture of more pixels is reduced while it is converted, where it will be brought to a smaller side anyway
-WHOLE_PIXELS, STRIP_PIXELS = 36_000_000, 4_000_000
+WHOLE_PIXELS = 36_000_000
 REDUCED_SIDES = 3  # to so many times the side that is asked for, which resampling cannot tell from the whole
 # what decoding takes at most, measured with each kind of encoding: as a rule, and where a decoder keeps copies
 BYTES_A_PIXEL, MANY_BYTES_A_PIXEL, KEEPING_COPIES = 12, 20, ("WEBP", "AVIF", "HEIF")
@@ -164,25 +160,32 @@ def _undecoded(source: Path | BytesIO) -> Image.Image:
 
     How an AVIF is turned stands outside of EXIF; Pillow writes it into EXIF while it opens the file.
     """
+    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+        raise BadPictureError(source, "no regular file")  # a pipe would be waited for
     try:
         return Image.open(source, formats=_formats())
-    except Exception as error:
-        if (isinstance(error, OSError) and is_access(error)) or isinstance(error, MemoryError):
+    except (MemoryError, FileNotFoundError, PermissionError):
+        raise
+    except Exception:
+        with _content_of(source) as file:
+            start = file.read(12)
+            content = file.read() if start[4:] in (b"ftypavif", b"ftypavis") else b""
+        if b"Exif" not in content:
             raise
-        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        if content[4:12] not in (b"ftypavif", b"ftypavis") or b"Exif" not in content:
-            raise
-        return Image.open(BytesIO(content.replace(b"Exif", b"none")), formats=_formats())
+        return Image.open(BytesIO(start + content.replace(b"Exif", b"none")), formats=_formats())
+
+
+@contextmanager
+def _content_of(source: Path | BytesIO) -> Iterator[IO[bytes]]:
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as content:
+        content.seek(0)
+        yield content
 
 
 def _why_unidentified(source: Path | BytesIO) -> str:
     """What the decoder says whose format begins as the file does."""
-    with (
-        source.open("rb") if isinstance(source, Path) else nullcontext(source) as content,
-        warnings.catch_warnings(),
-    ):
+    with _content_of(source) as content, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        content.seek(0)
         start = content.read(16)
         for name in _formats():
             decoder, begins = Image.OPEN[name]
@@ -235,11 +238,9 @@ def _decoded(picture: Image.Image, source: Path | BytesIO, side_px: int | None) 
     if side_px is not None and (is_large or is_of_another_space(picture)):
         factor = max(1, min(picture.size) // (REDUCED_SIDES * side_px))
     try:
-        flattening = _flattening(picture)
+        return in_srgb(flattened(picture, factor), picture.info.get("icc_profile"))
     except ValueError as error:
         raise BadPictureError(source, str(error)) from None
-    flat = _in_strips(picture, flattening, factor)
-    return in_srgb(flat, picture.info.get("icc_profile"))
 
 
 def _from_lower_bits(picture: Image.Image, source: Path | BytesIO) -> Image.Image:
@@ -250,34 +251,3 @@ def _from_lower_bits(picture: Image.Image, source: Path | BytesIO) -> Image.Imag
         scaled = scaled_from_both(picture, again)
     scaled.info = picture.info
     return scaled
-
-
-def _flattening(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What makes strips of a picture 8 bits deep and opaque; it is found on the whole."""
-    mode = flat_mode(picture.mode)
-    if is_deep_gray(picture):
-        return gray_scale(picture).to_eight_bits
-    if picture.has_transparency_data:
-        on_it = partial(on_ground, ground=ground_of(picture))
-        return lambda strip: on_it(strip).convert(mode)
-    return lambda strip: strip.copy() if strip.mode == mode else strip.convert(mode)
-
-
-def _in_strips(picture: Image.Image, flat: Callable[[Image.Image], Image.Image], factor: int) -> Image.Image:
-    """Some rows at a time, so that a large picture is never in memory in two modes at once."""
-    width, height = picture.size
-    rows = max(1, STRIP_PIXELS // (width * factor)) * factor
-    strips = (
-        flat(picture.crop((0, top, width, min(top + rows, height))) if rows < height else picture)
-        for top in range(0, height, rows)
-    )
-    whole = None
-    for index, strip in enumerate(strips):
-        reduced = strip.reduce(factor) if factor > 1 else strip
-        if rows >= height:
-            return reduced
-        if whole is None:
-            whole = Image.new(strip.mode, (reduced.width, -(-height // factor)))
-        whole.paste(reduced, (0, index * rows // factor))
-    assert whole is not None
-    return whole
