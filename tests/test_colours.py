@@ -17,7 +17,7 @@ PROFILES = {
     "Display P3": rgb_profile(DISPLAY_P3, None),
     "ProPhoto": rgb_profile(PROPHOTO, 1.8),
 }
-LIGHT, DARK = (255, 255, 255), (64, 64, 64)
+WHITE, GRAY = (255, 255, 255), (128, 128, 128)
 
 
 def colours(side: int = 64) -> Image.Image:
@@ -106,11 +106,11 @@ def drawing(fill: tuple[int, ...], outline: tuple[int, ...] | None = None) -> Im
 
 
 @pytest.mark.parametrize("fill", [(255, 255, 255, 255), (240, 240, 245, 255), (255, 255, 255, 90)])
-def test_a_light_drawing_is_put_on_dark(fill: tuple[int, ...]) -> None:
+def test_a_light_drawing_is_put_on_gray(fill: tuple[int, ...]) -> None:
     for picture in (drawing(fill), drawing(fill).resize((900, 900))):
-        assert reopened(picture).getpixel((2, 2)) == DARK
+        assert reopened(picture).getpixel((2, 2)) == GRAY
     palette = drawing(fill).quantize(8)
-    assert reopened(palette).getpixel((2, 2)) == DARK
+    assert reopened(palette).getpixel((2, 2)) == GRAY
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,13 @@ def test_a_light_drawing_is_put_on_dark(fill: tuple[int, ...]) -> None:
     ],
 )
 def test_any_other_drawing_is_put_on_white(fill: tuple[int, ...], outline: tuple[int, ...] | None) -> None:
-    assert reopened(drawing(fill, outline)).getpixel((2, 2)) == LIGHT
+    assert reopened(drawing(fill, outline)).getpixel((2, 2)) == WHITE
+
+
+def test_a_light_page_with_transparent_margins_stays_on_white() -> None:
+    page = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    ImageDraw.Draw(page).rounded_rectangle((20, 10, 80, 90), radius=6, fill=(252, 252, 252, 255))
+    assert reopened(page).getpixel((2, 2)) == WHITE
 
 
 def on_white(picture: Image.Image) -> Image.Image:

@@ -12,8 +12,8 @@ from PIL import Image, ImageChops, ImageCms
 # profiles whose colours differ by less are called sRGB: it is written in many ways, each rounded differently
 ALIKE = 3
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
-WHITE, DARK = 255, 64
-SAMPLE_PX, OPAQUE, VISIBLE, HARDLY = 512, 32, 48, 0.02
+WHITE, GRAY = 255, 128
+SAMPLE_PX, OPAQUE, VISIBLE, HARDLY, PAGE = 512, 32, 16, 0.02, 0.9
 
 
 def flat_mode(mode: str) -> str:
@@ -71,7 +71,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 def ground_of(picture: Image.Image) -> int:
     """The gray to put under a picture with transparent parts: white, unless what is drawn would hardly be seen on it.
 
-    A dark gray it is where less than 2 percent of what is opaque is darker or more colourful than a light gray.
+    It is a middle gray where less than 2 percent of what is opaque differs from white by 16 levels or more. A light page
+    with transparent margins is no drawing: what fills its box stays on white.
     """
     sample = picture
     if max(picture.size) > SAMPLE_PX:
@@ -80,11 +81,13 @@ def ground_of(picture: Image.Image) -> int:
         sample = picture.resize((size[0], size[1]), Image.Resampling.NEAREST)
     sample = sample.convert("RGBA")
     opaque = sample.getchannel("A").point([255 * (alpha >= OPAQUE) for alpha in range(256)])
-    num_opaque = opaque.histogram()[255]
+    num_opaque, box = opaque.histogram()[255], opaque.getbbox()
+    if box is None or num_opaque > PAGE * (box[2] - box[0]) * (box[3] - box[1]):
+        return WHITE
     red, green, blue = on_ground(sample, WHITE).split()
     darkest = ImageChops.darker(red, ImageChops.darker(green, blue))
     num_visible = sum(darkest.histogram()[: 256 - VISIBLE])
-    return DARK if num_visible < HARDLY * num_opaque else WHITE
+    return GRAY if num_visible < HARDLY * num_opaque else WHITE
 
 
 def on_ground(picture: Image.Image, ground: int) -> Image.Image:

@@ -68,8 +68,8 @@ def is_access(error: OSError) -> bool:
 def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image.Image:
     """The picture in RGB of 8 bits and in the colour space sRGB, upright; of an animation the first frame.
 
-    The format is told by the content, not by the name. Transparent parts are white, or a dark gray where what is drawn
-    would hardly be seen on white. Greater depths are scaled by what :mod:`zerotag.depths` says.
+    The format is told by the content, not by the name. Transparent parts are white, or a middle gray where what is
+    drawn would hardly be seen on white. Greater depths are scaled by what :mod:`zerotag.depths` says.
 
     Args:
         source: a file, or its content.
