@@ -71,8 +71,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 def ground_of(picture: Image.Image) -> int:
     """The gray to put under a picture with transparent parts: white, unless what is drawn would hardly be seen on it.
 
-    It is a middle gray where less than 2 percent of what is opaque differs from white by 16 levels or more. A light page
-    with transparent margins is no drawing: what fills its box stays on white.
+    It is a middle gray where less than 2 percent of what is opaque differs from white by 16 levels or more. A light
+    page with transparent margins is no drawing: what fills its box stays on white.
     """
     sample = picture
     if max(picture.size) > SAMPLE_PX:
