@@ -30,9 +30,9 @@ MAX_PIXELS = 200_000_000
 # a picture of more pixels is reduced while it is converted, where it will be brought to a smaller side anyway
 WHOLE_PIXELS = 36_000_000
 REDUCED_SIDES = 3  # to so many times the side that is asked for, which resampling cannot tell from the whole
-# what decoding takes at most, measured with each kind of encoding: as a rule, and where a decoder keeps copies
-BYTES_A_PIXEL, MANY_BYTES_A_PIXEL, KEEPING_COPIES = 12, 20, ("WEBP", "AVIF", "HEIF")
-PROGRESSIVE_BYTES_A_PIXEL = 8
+# what decoding takes at most, by benchmarks/large_pictures.py and with something to spare; any other format takes 12
+BYTES_A_PIXEL = {"PNG": 8, "BMP": 8, "GIF": 8, "WEBP": 20, "AVIF": 20, "HEIF": 20}
+USUAL_BYTES_A_PIXEL, MOST_BYTES_A_PIXEL, PROGRESSIVE_BYTES_A_PIXEL = 12, 20, 8
 
 # the limit above is checked before a pixel is decoded; Pillow's own would warn on each photo of 90 megapixels
 Image.MAX_IMAGE_PIXELS = None
@@ -149,7 +149,7 @@ def _opened(source: Path | BytesIO, most_bytes: int | None = None) -> Iterator[I
         # decoders tell a lack of memory in many ways, and not always apart from damage
         if num_pixels is None:
             raise NeedsMemoryError(source, f"damaged ({error})") from error
-        if num_pixels * MANY_BYTES_A_PIXEL > most_bytes:
+        if num_pixels * MOST_BYTES_A_PIXEL > most_bytes:
             limit = f"{most_bytes / 2**20:,.0f} MB"
             raise NeedsMemoryError(source, f"damaged, or it needs more memory than {limit} ({error})") from error
         raise BadPictureError(source, f"damaged ({error})") from error
@@ -217,7 +217,7 @@ def squared(picture: Image.Image, side_px: int, resampling: Image.Resampling) ->
 
 def _needed_bytes(picture: Image.Image, num_pixels: int) -> int:
     """What decoding may take; a JPEG that comes reduced takes little, unless all of it is kept until its last scan."""
-    a_pixel = MANY_BYTES_A_PIXEL if picture.format in KEEPING_COPIES else BYTES_A_PIXEL
+    a_pixel = BYTES_A_PIXEL.get(picture.format or "", USUAL_BYTES_A_PIXEL)
     whole = PROGRESSIVE_BYTES_A_PIXEL * num_pixels if picture.info.get("progressive") else 0
     return picture.width * picture.height * a_pixel + whole
 

@@ -139,7 +139,7 @@ def test_memory_of_the_largest_worker_is_bounded(tmp_path: Path, monkeypatch: py
     with Readers(num_workers=1) as bounded:
         wide = bounded.one(read, tmp_path / "wide.png")
         greedy = bounded.one(misbehaving.read, tmp_path / "greedy")
-    limit = "14000 x 14000 pixels need up to 2,243 MB of memory to be decoded, more than the 600 MB"
+    limit = "14000 x 14000 pixels need up to 1,495 MB of memory to be decoded, more than the 600 MB"
     assert isinstance(wide, Refusal) and wide.reason.startswith(limit)
     assert greedy == Refusal("it needs too much memory to be decoded")
 
