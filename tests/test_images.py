@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from encoded import tiff
 from zerotag import images
 from zerotag.images import BadPictureError, open_picture, upright_size
 
@@ -69,13 +73,57 @@ def test_what_is_no_picture_is_refused(content: bytes, reason: str, tmp_path: Pa
     assert caught.value.source == path and caught.value.reason.startswith(reason)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF"])
 def test_a_truncated_picture_is_refused(kind: str, tmp_path: Path) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
     noise = Image.effect_noise((64, 64), 90).convert("RGB")
     path = saved(noise, tmp_path / "a", kind)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(BadPictureError):
+    with pytest.raises(BadPictureError, match="damaged") as caught:
         open_picture(path)
+    assert caught.value.is_lasting
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            tiff(np.zeros((4, 4, 3), np.float32), 2),
+            "a TIFF of a kind that cannot be decoded, or damaged (unknown pixel",
+        ),
+        (tiff(np.full((4, 4), np.nan, np.float32), 1), "some of its values are no finite numbers"),
+        (tiff(np.full((4, 4), np.inf, np.float32), 1), "some of its values are no finite numbers"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG of a kind that cannot be decoded, or damaged ("),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused_with_its_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(BadPictureError) as caught:
+        open_picture(io.BytesIO(content))
+    assert caught.value.reason.startswith(reason) and caught.value.is_lasting
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(BadPictureError, match="no regular file"):
+        open_picture(tmp_path / "a.jpg")
+    with pytest.raises(BadPictureError, match="no regular file"):
+        open_picture(Path("/dev/zero"))
+
+
+def test_a_file_out_of_reach_may_be_read_later(tmp_path: Path) -> None:
+    with pytest.raises(BadPictureError) as caught:
+        open_picture(tmp_path / "none.png")
+    assert not caught.value.is_lasting
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.reason, error.is_lasting) == (caught.value.reason, False)
+
+
+def test_every_suffix_of_a_decoder_is_known() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.init()
+    names = {suffix for suffix, name in Image.EXTENSION.items() if name in (*images.FORMATS, "HEIF", "MPO")}
+    assert names <= images.SUFFIXES
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

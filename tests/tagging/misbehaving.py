@@ -1,4 +1,4 @@
-"""A reader that hangs or dies, in a module that imports nothing large: workers have little memory."""
+"""A reader that hangs, dies or is greedy, in a module that imports nothing large: workers have little memory."""
 
 from __future__ import annotations
 
@@ -12,4 +12,6 @@ def read(path: Path) -> bytes:
         time.sleep(600)
     if "die" in path.name:
         os._exit(11)
+    if "greedy" in path.name:
+        return bytes(bytearray(700 * 2**20)[:1])
     return path.name.encode()

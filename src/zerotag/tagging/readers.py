@@ -1,6 +1,8 @@
 """Files read in worker processes: a decoder that hangs, dies or takes too much memory costs its own picture alone.
 
-Workers import neither torch nor NumPy, so they start in half a second and stay small.
+Workers import neither torch nor NumPy, so they start in half a second and stay small. A picture that could need more
+memory than one of them may take is decoded by another worker, of which there is one, so that many large pictures take
+no more memory than one does.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 from PIL import Image
 
-from zerotag.images import BadPictureError, open_picture, squared, upright_size
+from zerotag.images import BadPictureError, NeedsMemoryError, is_access, open_sized, squared
 
 SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
+LARGE_BYTES, LARGE_TIMES_SECONDS = 4 * 2**30, 12
 AHEAD = 64
 DIGEST_BYTES = 16
 DIED = "the process that decoded it died"
@@ -37,9 +41,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file was not read."""
+    """Why a file was not read.
+
+    Attributes:
+        reason: What was wrong.
+        is_lasting: Whether the content is at fault, so that another try is of no use before the file changes; False
+            where the file could not be reached (no permission, a disk that is gone, a file that went missing).
+    """
 
     reason: str
+    is_lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,17 +86,20 @@ def decoded(path: Path, side_px: int, resampling: Image.Resampling) -> Decoded:
     Raises:
         BadPictureError: it cannot be decoded.
     """
-    picture = squared(open_picture(path, side_px=side_px), side_px, resampling)
-    return Decoded(picture.tobytes(), *upright_size(path))
+    return _decoded(path, side_px, resampling)
 
 
 def decoded_bytes(content: bytes, side_px: int, resampling: Image.Resampling) -> Decoded:
     """The same of a file's content."""
     try:
-        picture = squared(open_picture(BytesIO(content), side_px=side_px), side_px, resampling)
-        return Decoded(picture.tobytes(), *upright_size(BytesIO(content)))
+        return _decoded(BytesIO(content), side_px, resampling)
     except BadPictureError as error:  # a closed stream cannot be sent back
-        raise BadPictureError(Path("that was sent"), error.reason) from None
+        raise type(error)(Path("that was sent"), error.reason, error.is_lasting) from None
+
+
+def _decoded(source: Path | BytesIO, side_px: int, resampling: Image.Resampling) -> Decoded:
+    picture, (width, height) = open_sized(source, side_px=side_px, most_bytes=_most_bytes)
+    return Decoded(squared(picture, side_px, resampling).tobytes(), width, height)
 
 
 def thumbnail(path: Path, side_px: int) -> bytes:
@@ -94,23 +108,26 @@ def thumbnail(path: Path, side_px: int) -> bytes:
     Raises:
         BadPictureError: it cannot be decoded.
     """
-    picture, content = open_picture(path, side_px=side_px // 2), BytesIO()
+    (picture, _), content = open_sized(path, side_px=side_px // 2, most_bytes=_most_bytes), BytesIO()
     picture.thumbnail((side_px, side_px))
     picture.save(content, "JPEG", quality=85)
     return content.getvalue()
 
 
 class Readers:
-    """Worker processes, one a core; use as a context manager.
+    """Worker processes, one a core, and one more for large pictures; use as a context manager.
 
     Args:
-        seconds: how long a file may take; then its worker is killed and another one started.
+        seconds: how long a file may take; then its worker is killed and another one started. Large pictures have
+            twelve times as long.
         num_workers: one a core when left out.
     """
 
     def __init__(self, *, seconds: float = SECONDS_A_FILE, num_workers: int | None = None) -> None:
         self.seconds, self.num_workers = seconds, num_workers or os.cpu_count() or 1
         self._pool = self._new_pool()
+        self._large_pool: ProcessPool | None = None
+        self._one_at_a_time = Lock()
 
     def __enter__(self) -> Readers:
         return self
@@ -118,13 +135,15 @@ class Readers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.close() if error is None else self._pool.stop()
-        self._pool.join()
+        for pool in self._pools():
+            pool.close() if error is None else pool.stop()
+            pool.join()
 
     def close(self) -> None:
         """Stop the workers, whatever they are at."""
-        self._pool.stop()
-        self._pool.join()
+        for pool in self._pools():
+            pool.stop()
+            pool.join()
 
     def one(self, read: Callable[[Any], Result], item: Any) -> Result | Refusal:
         """What ``read`` makes of one file or of its content."""
@@ -146,8 +165,13 @@ class Readers:
         while ahead:
             yield self._next(read, ahead)
 
+    def _pools(self) -> list[ProcessPool]:
+        return [pool for pool in (self._pool, self._large_pool) if pool is not None]
+
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self.num_workers, initializer=_bounded, context=get_context("spawn"))
+        return ProcessPool(
+            self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=get_context("spawn")
+        )
 
     def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
         try:
@@ -162,12 +186,16 @@ class Readers:
         """The outcome of the first file; where the pool broke, it is tried once more, by itself, in a new one."""
         item, pool, reading = ahead.popleft()
         try:
-            return item, self._outcome(reading)
+            return item, self._outcome(reading, self.seconds)
+        except NeedsMemoryError:
+            return item, self._large(read, item)
         except BrokenProcessPool:
             self._replace(pool)
         _, pool, again = self._scheduled(read, item)
         try:
-            outcome: Result | Refusal = self._outcome(again)
+            outcome: Result | Refusal = self._outcome(again, self.seconds)
+        except NeedsMemoryError:
+            outcome = self._large(read, item)
         except BrokenProcessPool:
             self._replace(pool)
             outcome = Refusal(DIED)
@@ -176,36 +204,67 @@ class Readers:
         ahead.extend(self._scheduled(read, item) for item in rest)
         return item, outcome
 
+    def _large(self, read: Callable[[Any], Result], item: Any) -> Result | Refusal:
+        """The outcome of a file that may need more memory than a worker has, in the one that has more."""
+        with self._one_at_a_time:
+            if self._large_pool is None:
+                self._large_pool = ProcessPool(
+                    1, initializer=_bounded, initargs=[_large_bytes()], context=get_context("spawn")
+                )
+            seconds = LARGE_TIMES_SECONDS * self.seconds
+            try:
+                return self._outcome(self._large_pool.schedule(read, args=[item], timeout=seconds), seconds)
+            except NeedsMemoryError as error:
+                return Refusal(error.reason)
+            except BrokenProcessPool:
+                self._large_pool.stop()
+                self._large_pool = None
+                return Refusal(DIED)
+
     def _replace(self, broken: ProcessPool) -> None:
         """A new pool in place of one that broke when a worker died before it had said what it was at."""
         if self._pool is broken:
             broken.stop()
             self._pool = self._new_pool()
 
-    def _outcome(self, reading: Future[Result]) -> Result | Refusal:
+    def _outcome(self, reading: Future[Result], seconds: float) -> Result | Refusal:
         try:
             return reading.result()
+        except NeedsMemoryError:
+            raise
         except BadPictureError as error:
-            return Refusal(error.reason)
+            return Refusal(error.reason, error.is_lasting)
         except TookTooLong:
-            return Refusal(f"reading it took more than {self.seconds:g} seconds")
+            return Refusal(f"reading it took more than {seconds:g} seconds")
         except ProcessExpired as error:
             return Refusal(f"{DIED} (exit code {error.exitcode})")
         except BrokenProcessPool:
             raise
         except OSError as error:
-            return Refusal(error.strerror or str(error))
+            return Refusal(error.strerror or str(error), not is_access(error))
         except MemoryError:
-            return Refusal("it needs too much memory to be decoded")
+            raise NeedsMemoryError(Path("that was read"), "it needs too much memory to be decoded") from None
 
 
-def _bounded() -> None:
+_most_bytes: int | None = None  # in a worker, what decoding may take
+
+
+def _bounded(most_bytes: int) -> None:
     """Keep what a decoder adds to the memory within bounds, on Linux.
 
     A worker imports the main module of its parent, so it may be large already where that is somebody's own script.
     """
+    global _most_bytes
+    _most_bytes = most_bytes
     with suppress(ImportError, ValueError, OSError):
         import resource
 
         at_start = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (at_start + WORKER_BYTES, at_start + WORKER_BYTES))
+        resource.setrlimit(resource.RLIMIT_AS, (at_start + most_bytes, at_start + most_bytes))
+
+
+def _large_bytes() -> int:
+    """What one large picture may take: four gigabytes, or half of the machine's memory where that is less."""
+    with suppress(AttributeError, ValueError, OSError):
+        return min(LARGE_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    return LARGE_BYTES
