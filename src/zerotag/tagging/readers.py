@@ -5,6 +5,7 @@ Workers import neither torch nor NumPy, so they start in half a second and stay 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -31,15 +32,22 @@ WORKER_BYTES = 512 * 2**20
 AHEAD = 64
 DIGEST_BYTES = 16
 DIED = "the process that decoded it died"
+OUT_OF_REACH = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT})
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file was not read."""
+    """Why a file was not read.
+
+    Attributes:
+        reason: in words.
+        is_lasting: whether it will be refused again as long as it stays the same; False where it could not be reached.
+    """
 
     reason: str
+    is_lasting: bool = True
 
 
 @dataclass(frozen=True)
@@ -194,7 +202,7 @@ class Readers:
         except BrokenProcessPool:
             raise
         except OSError as error:
-            return Refusal(error.strerror or str(error))
+            return Refusal(error.strerror or str(error), error.errno not in OUT_OF_REACH)
         except MemoryError:
             return Refusal("it needs too much memory to be decoded")
 
