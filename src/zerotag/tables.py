@@ -38,7 +38,7 @@ class PlainTable(Table):
     """A table that shows names and labels whole and as they are: without markup and emoji codes, escapes escaped."""
 
     def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
-        super().__init__(title=_plain(title), caption=_plain(caption), **options)
+        super().__init__(title=_lines(title), caption=_lines(caption), **options)
 
     def add_column(self, header: str, **options: Any) -> None:  # type: ignore[override]
         """Add a column; words that are wider than it go on in the next line."""
@@ -46,10 +46,10 @@ class PlainTable(Table):
 
     def add_row(self, *cells: str | Text, **options: Any) -> None:  # type: ignore[override]
         """Add a row."""
-        super().add_row(*(_plain(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+        super().add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
-def _plain(text: str | None) -> Text | None:
+def _lines(text: str | None) -> Text | None:
     return None if text is None else Text("\n".join(map(shown, text.split("\n"))))
 
 
@@ -80,7 +80,7 @@ def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) 
     q = [f"{report.positives_per_image:.2f}" for report in reports]
     table.add_row("right labels an image Q", *(cell for text in q for cell in (text, "")))
     if game is not None:
-        table.caption = _plain(
+        table.caption = _lines(
             f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
             f"(chance {100 * game.chance:.1f})"
         )
@@ -165,7 +165,7 @@ def published(rows: Sequence[Published]) -> list[Table]:
             cells += [] if one_backbone else [row.backbone]
             table.add_row(name, *cells, row.protocol or "?")
         if reasons:
-            table.caption = _plain("(!) " + "\n(!) ".join(reasons))
+            table.caption = _lines("(!) " + "\n(!) ".join(reasons))
             table.caption_justify = "left"
         tables.append(table)
     return tables
@@ -255,7 +255,7 @@ def models(summaries: dict[str, str], recipes: Sequence[str]) -> Table:
         table.add_column(heading, no_wrap=heading != "what it is")
     for name, summary in summaries.items():
         own = [recipe.removesuffix(".yaml") for recipe in recipes if recipe.startswith(f"{name}-")]
-        table.add_row(name, summary, "\n".join(own))
+        table.add_row(name, summary, Text("\n".join(own)))
     return table
 
 

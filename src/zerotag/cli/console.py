@@ -40,6 +40,8 @@ EXIT_STATUSES = (
     "when it was stopped with Ctrl-C."
 )
 
+NARROWEST = 40
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, epilog=EXIT_STATUSES
 )
@@ -90,8 +92,10 @@ def labels() -> None:
 
 
 def show(*tables: RenderableType) -> None:
-    """Print tables on standard output."""
-    Console(emoji=False).print(*tables, sep="\n")
+    """Print tables on standard output, as wide as the terminal allows."""
+    console = Console(emoji=False)
+    console.width = max(console.width, NARROWEST)
+    console.print(*tables, sep="\n")
 
 
 def say(*lines: object) -> None:

@@ -17,7 +17,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 from PIL import Image
 
 from zerotag.images import BadPictureError, open_picture, squared, upright_size
+from zerotag.tagging.workers import WorkerContext
 
 SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
@@ -155,7 +155,7 @@ class Readers:
             yield self._next(read, ahead)
 
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self.num_workers, initializer=_bounded, context=get_context("spawn"))
+        return ProcessPool(self.num_workers, initializer=_bounded, context=WorkerContext())
 
     def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
         try:
