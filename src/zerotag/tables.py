@@ -252,7 +252,7 @@ def models(summaries: dict[str, str], recipes: Sequence[str]) -> Table:
     """Registered models, and the recipes of each."""
     table = PlainTable()
     for heading in ("model", "what it is", "recipes"):
-        table.add_column(heading, no_wrap=heading != "what it is")
+        table.add_column(heading, no_wrap=heading == "recipes")
     for name, summary in summaries.items():
         own = [recipe.removesuffix(".yaml") for recipe in recipes if recipe.startswith(f"{name}-")]
         table.add_row(name, summary, Text("\n".join(own)))
