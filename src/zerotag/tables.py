@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from zerotag.errors import shown
 from zerotag.published import Published, doubts, implied_q
 
 if TYPE_CHECKING:  # a command prints one table, and need not wait for the packages behind the others
@@ -32,10 +34,29 @@ Q_EXPLAINED = (
 )
 
 
+class PlainTable(Table):
+    """A table that shows names and labels whole and as they are: without markup and emoji codes, escapes escaped."""
+
+    def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
+        super().__init__(title=_lines(title), caption=_lines(caption), **options)
+
+    def add_column(self, header: str, **options: Any) -> None:  # type: ignore[override]
+        """Add a column; words that are wider than it go on in the next line."""
+        super().add_column(shown(header), **({"overflow": "fold"} | options))
+
+    def add_row(self, *cells: str | Text, **options: Any) -> None:  # type: ignore[override]
+        """Add a row."""
+        super().add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+def _lines(text: str | None) -> Text | None:
+    return None if text is None else Text("\n".join(map(shown, text.split("\n"))))
+
+
 def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) -> Table:
     """One column a setting, beside what a random order would get; figures in percent."""
     reports = by_setting.values()
-    table = Table(title=f"protocol {next(iter(reports)).protocol}, figures in percent")
+    table = PlainTable(title=f"protocol {next(iter(reports)).protocol}, figures in percent")
     table.add_column("figure")
     for setting in by_setting:
         table.add_column(setting, justify="right")
@@ -59,7 +80,7 @@ def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) 
     q = [f"{report.positives_per_image:.2f}" for report in reports]
     table.add_row("right labels an image Q", *(cell for text in q for cell in (text, "")))
     if game is not None:
-        table.caption = (
+        table.caption = _lines(
             f"pointing game, unseen labels: {100 * game.accuracy:.1f} of {game.num_pairs} heat maps peak on the object "
             f"(chance {100 * game.chance:.1f})"
         )
@@ -103,12 +124,12 @@ def dataset_check(found: DatasetCheck) -> list[Table | str]:
 def trials(rows: Sequence[dict[str, Any]]) -> Table:
     """One row a trial of a search, the best one marked."""
     best = max((row["score"] for row in rows if row["score"] is not None), default=None)
-    table = Table(caption="score: mAP in percent of held-out labels on held-out training pictures")
+    table = PlainTable(caption="score: mAP in percent of held-out labels on held-out training pictures")
     for heading in rows[0]:
         table.add_column(heading, justify="right" if heading != "failure" else "left")
     for row in rows:
         score = "–" if row["score"] is None else f"{100 * row['score']:.2f}"
-        cells = [score if name == "score" else escape(str(value)) for name, value in row.items()]
+        cells = [score if name == "score" else str(value) for name, value in row.items()]
         table.add_row(*cells, style="green" if row["score"] == best else None)
     return table
 
@@ -118,14 +139,14 @@ def published(rows: Sequence[Published]) -> list[Table]:
 
     A backbone that all rows share stands in the title.
     """
-    tables = []
+    tables: list[Table] = []
     for group in dict.fromkeys((row.data, row.setting, row.at_k != ()) for row in rows):
         data, setting, in_depth = group
         own = [row for row in rows if (row.data, row.setting, row.at_k != ()) == group]
         sources = ", ".join(dict.fromkeys(row.source for row in own)) if in_depth else "mAP alone, each paper's own"
         one_backbone = len({row.backbone for row in own}) == 1
         title = f"{data}, {setting}: {sources}" + (f", all {own[0].backbone}" if one_backbone else "")
-        table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+        table = PlainTable(title=title, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
         ks = [at.k for at in own[0].at_k]
         table.add_column("method", overflow="fold")
         for heading in [*(f"{name}@{k}" for k in ks for name in ("P", "R", "F1")), "mAP", *(["Q"] if in_depth else [])]:
@@ -145,7 +166,7 @@ def published(rows: Sequence[Published]) -> list[Table]:
             cells += [] if one_backbone else [row.backbone]
             table.add_row(name, *cells, row.protocol or "?")
         if reasons:
-            table.caption = "(!) " + "\n(!) ".join(reasons)
+            table.caption = _lines("(!) " + "\n(!) ".join(reasons))
             table.caption_justify = "left"
         tables.append(table)
     return tables
@@ -155,7 +176,7 @@ def tagged_pictures(pictures: Sequence[tuple[str, Sequence[Tag]]], num_all: int,
     """One row a picture; labels that the model was not trained on carry a star."""
     number = "how likely it is right" if calibrated else "a raw score, not a confidence"
     more = "" if num_all == len(pictures) else f"\nthe first {len(pictures)} of {num_all} pictures; --json prints all"
-    table = Table(caption=f"* a label without a training picture; the number is {number}{more}")
+    table = PlainTable(caption=f"* a label without a training picture; the number is {number}{more}")
     table.add_column("picture")
     table.add_column("labels, best first")
     for path, tags in pictures:
@@ -163,17 +184,22 @@ def tagged_pictures(pictures: Sequence[tuple[str, Sequence[Tag]]], num_all: int,
             f"{tag.label}{'' if tag.seen else '*'} {tag.score if tag.confidence is None else tag.confidence:.2f}"
             for tag in tags
         )
-        table.add_row(escape(path), escape(", ".join(cells)))
+        table.add_row(path, ", ".join(cells))
     return table
 
 
 def summary(done: Summary, place: Path, *, dry_run: bool = False) -> str:
     """One line on what tagging a folder did, or would do."""
+    from zerotag.tagging.scan import in_words
+
     verb = "would be read" if dry_run else "read"
     computed = "" if dry_run else f", {done.num_computed} computed"
     gone = f", {done.num_gone} gone" if done.num_gone else ""
-    shown = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
-    return f"{done.num_files} pictures: {done.num_new} {verb}{computed}, {len(done.failures)} failed{gone}; {shown}"
+    unlisted = f", {len(done.unlisted)} folders not listed" if done.unlisted else ""
+    others = f"; {in_words(done.passed_over)}" if done.passed_over else ""
+    near = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
+    done_with = f"{done.num_new} {verb}{computed}, {len(done.failures)} failed{gone}{unlisted}"
+    return f"{done.num_files} pictures: {done_with}{others}; {near}"
 
 
 def sidecars(done: SidecarSummary) -> str:
@@ -184,17 +210,17 @@ def sidecars(done: SidecarSummary) -> str:
 
 def matches(found: Sequence[Match]) -> Table:
     """Pictures that a search found."""
-    table = Table(caption="by how many standard deviations a picture sticks out of the folder")
+    table = PlainTable(caption="by how many standard deviations a picture sticks out of the folder")
     table.add_column("picture")
     table.add_column("match", justify="right")
     for match in found:
-        table.add_row(escape(match.path), f"{match.match:.2f}")
+        table.add_row(match.path, f"{match.match:.2f}")
     return table
 
 
 def trust(found: Mapping[str, Trust]) -> Table:
     """How far confidences can be trusted."""
-    table = Table(title="on pictures, and for the second row on labels, that were not used to fit")
+    table = PlainTable(title="on pictures, and for the second row on labels, that were not used to fit")
     for heading in ("labels", "number", "calibration error", "chosen for a precision of 0.8", "precision reached"):
         table.add_column(heading, justify="left" if heading == "labels" else "right")
     names = {"trained": "with training pictures", "untrained": "without"}
@@ -228,21 +254,21 @@ def word_check(found: WordCheck) -> Table:
 
 def models(summaries: dict[str, str], recipes: Sequence[str]) -> Table:
     """Registered models, and the recipes of each."""
-    table = Table()
+    table = PlainTable()
     for heading in ("model", "what it is", "recipes"):
-        table.add_column(heading, no_wrap=heading != "what it is")
+        table.add_column(heading, no_wrap=heading == "recipes")
     for name, summary in summaries.items():
         own = [recipe.removesuffix(".yaml") for recipe in recipes if recipe.startswith(f"{name}-")]
-        table.add_row(name, summary, "\n".join(own))
+        table.add_row(name, summary, Text("\n".join(own)))
     return table
 
 
 def findings(found: Sequence[Finding]) -> Table:
     """What the doctor saw."""
-    table = Table()
+    table = PlainTable()
     for heading in ("what", "state", "detail"):
         table.add_column(heading)
     for finding in found:
         colour = {"ok": "green", "missing": "yellow", "failed": "red"}[finding.state]
-        table.add_row(finding.name, f"[{colour}]{finding.state}[/{colour}]", escape(finding.detail))
+        table.add_row(finding.name, Text(finding.state, style=colour), finding.detail)
     return table

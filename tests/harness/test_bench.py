@@ -196,7 +196,7 @@ def test_the_command_line_prints_the_tables(benched: list[Row], squares: Path, c
     given = ["bench", str(squares), "--methods", f"gbe,labelem,logistic,{broken}", "--seeds", "1"]
     given += ["--out", str(folder_of(benched)), *(part for change in changes for part in ("--set", change))]
     result = CliRunner().invoke(app, given)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # one of its runs failed
     assert "**MULTILABEL**" in result.stdout and "bench.html" in result.stdout and "failed: " in result.stderr
 
 

@@ -1,33 +1,29 @@
-"""The command line, a verb a job: parse, call, print. Results go to stdout, progress and errors to stderr."""
+"""The command line, a verb a job: parse, call, print. Results go to stdout, progress and errors to stderr.
+
+This module imports next to nothing: each worker process imports it, and Ctrl-C may come at any time.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
-from rich.markup import escape
+__all__ = ["app", "main", "progress_bars"]
 
-from zerotag.cli import data, library, research, runs, words
-from zerotag.cli.console import app, notes, progress_bars
-from zerotag.errors import ZerotagError
-from zerotag.memory import keep_freed_memory
-
-__all__ = ["app", "data", "library", "main", "progress_bars", "research", "runs", "words"]
+_HOMES = {"app": "zerotag.cli.program", "progress_bars": "zerotag.cli.console"}
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence on stderr and exit code 1."""
-    keep_freed_memory()
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 1."""
     try:
-        app()
-    except ZerotagError as error:
-        notes.print(f"[red]zerotag:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except OSError as error:  # a place that a person named and that cannot be read or written
-        if error.filename is None or error.strerror is None:
-            raise
-        reason = f"{error.filename}: {error.strerror}; name another place, or see that you may use this one"
-        notes.print(f"[red]zerotag:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        from zerotag.cli.program import run
     except KeyboardInterrupt:
-        notes.print("stopped; the same command goes on from here, with --resume where it has one")
         sys.exit(130)
+    run()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'zerotag.cli' has no attribute '{name}'")

@@ -1,26 +1,55 @@
-"""What all commands share: the application, progress bars, and where notes go."""
+"""What all commands share: the application, its exit statuses, and how it prints.
+
+Names of files, labels and other text of people's own are printed by these functions alone; they escape what a terminal
+would obey.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
+from rich.text import Text
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, shown
 from zerotag.progress import Progress
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+class Status(IntEnum):
+    """Exit statuses, as EXIT_STATUSES tells them."""
+
+    GOOD = 0
+    FAILED = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    STOPPED = 130
+
+
+EXIT_STATUSES = (
+    "Exit status: 0 when all went well; 1 when it could not be done, or when every picture or every XMP file failed; 2 "
+    "when the command was written wrongly; 3 when some pictures, folders or files failed and the rest was done; 130 "
+    "when it was stopped with Ctrl-C."
+)
+
+NARROWEST = 40
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False, epilog=EXIT_STATUSES
+)
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 labels_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
 app.add_typer(labels_app, name="labels")
-notes = Console(stderr=True)
+notes = Console(stderr=True, emoji=False, markup=False, highlight=False)
 
 ModelName = Annotated[
     str,
@@ -62,19 +91,69 @@ def labels() -> None:
     """
 
 
+def show(*tables: RenderableType) -> None:
+    """Print tables on standard output, as wide as the terminal allows."""
+    console = Console(emoji=False)
+    console.width = max(console.width, NARROWEST)
+    console.print(*tables, sep="\n")
+
+
+def say(*lines: object) -> None:
+    """Print lines on standard output."""
+    for line in lines:
+        print(shown(str(line)))
+
+
+def say_json(data: Any, *, indent: int | None = None) -> None:
+    """Print JSON on standard output, in ASCII; a number that is not finite is null."""
+    print(json.dumps(_finite(data), indent=indent, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Print a line on standard error."""
+    notes.print(shown(text), soft_wrap=True)
+
+
+def note_error(text: str) -> None:
+    """Print the sentence with which a command ends on standard error."""
+    notes.print(Text.assemble(("zerotag:", "red"), " ", shown(" ".join(text.splitlines()))), soft_wrap=True)
+
+
+def conclude(*outcomes: tuple[int, int]) -> None:
+    """End a command that worked on many things with the exit status that says how it went.
+
+    Args:
+        outcomes: of each kind of things: number of those that went well, and of those that failed.
+    """
+    if any(failed and not good for good, failed in outcomes):
+        raise typer.Exit(Status.FAILED)
+    if any(failed for _, failed in outcomes):
+        raise typer.Exit(Status.SOME_FAILED)
+
+
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
     """A progress function that draws one bar a piece of work, with the time that remains, on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ProgressBars(*columns, console=notes) as bars:
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # what is printed meanwhile would go to stderr, were it redirected
+    with ProgressBars(*columns, console=notes, redirect_stdout=False, redirect_stderr=False) as bars:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(shown(what), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def counts(text: str) -> list[int]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from zerotag.cli.console import AsJson, CatalogueOrFolder, ModelName, app, notes, progress_bars
+from zerotag.cli.console import (
+    EXIT_STATUSES,
+    AsJson,
+    CatalogueOrFolder,
+    ModelName,
+    app,
+    conclude,
+    note,
+    progress_bars,
+    say,
+    say_json,
+    show,
+)
 
 if TYPE_CHECKING:
+    from zerotag.tagging.library import Summary
+    from zerotag.tagging.plan import Plan
     from zerotag.tagging.sidecars import SidecarSummary
 
 ROWS_SHOWN = 30
@@ -22,7 +34,7 @@ Where = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUSES)
 def tag(
     model: ModelName,
     folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
@@ -37,14 +49,19 @@ def tag(
     precision: Annotated[
         float | None, typer.Option(min=0, max=1, help="Give so many labels that this share of them should be right.")
     ] = None,
-    include: Annotated[list[str] | None, typer.Option(help='Only paths like this: "trips/*".')] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help='No paths like this: "*_thumb.jpg".')] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help='Only paths like this (as in .gitignore): "trips/*".')
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help='No paths like this (likewise): "*_thumb.jpg".')] = None,
     catalogue: Where = None,
     heatmaps: Annotated[Path | None, typer.Option(help="Write a heat map for each picture's best labels here.")] = None,
     sidecars: Annotated[
         bool, typer.Option("--sidecars", help="Write the tags into XMP files beside the pictures.")
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Read again what could not be read.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Read again what could not be decoded.")] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read every picture, even if its size and time of change are the same.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     allow_missing: Annotated[
         bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")
@@ -77,45 +94,72 @@ def tag(
     rule.check(tagger, vocabulary)
     if heatmaps is not None:
         tagger.require_heat_maps()
-    planned = plan(folder, place, tagger, include=include or (), exclude=exclude or (), retry_failed=retry_failed)
+    planned = plan(
+        folder,
+        place,
+        tagger,
+        include=include or (),
+        exclude=exclude or (),
+        retry_failed=retry_failed,
+        reread=reread,
+    )
     if dry_run:
-        would = Summary(len(planned.found), len(planned.new), num_gone=len(planned.gone), failures=planned.failures)
-        print(json.dumps(would.to_dict()) if as_json else tables.summary(would, place, dry_run=True))
+        would = Summary.of(planned)
+        _print_summary(would, place, as_json, dry_run=True)
+        conclude(_pictures(planned, would))
         return
-    with Catalogue(place, folder) as opened_catalogue, progress_bars() as progress:
-        summary = update(opened_catalogue, tagger, planned, progress=progress)
-        library = TaggedFolder(opened_catalogue, tagger, vocabulary, rule, model)
-        library.remember()
-        found = [file.path for file in planned.found if file.path not in summary.failures]
-        tags = library.tags()
+    with Catalogue(place, folder) as opened_catalogue:
+        with progress_bars() as progress:
+            summary = update(opened_catalogue, tagger, planned, progress=progress)
+            library = TaggedFolder(opened_catalogue, tagger, vocabulary, rule, model)
+            library.remember()
+            found = [file.path for file in planned.found if file.path not in summary.failures]
+            tags = library.tags()
+            if heatmaps is not None:
+                summary.failures |= write_heat_maps(tagger, folder, tags.of(found), heatmaps, progress=progress)
+            written = write_sidecars(opened_catalogue, tags.of(found), vocabulary.words) if sidecars else None
         if as_json:
             for path, given in tags.of(found):
-                print(json.dumps({"path": path, "tags": [vars(one) for one in given]}))
+                say_json({"path": path, "tags": [vars(one) for one in given]})
         else:
-            shown = list(islice(tags.of(found), ROWS_SHOWN))
-            Console().print(tables.tagged_pictures(shown, len(found), calibrated=tags.is_calibrated))
-        if heatmaps is not None:
-            summary.failures |= write_heat_maps(tagger, folder, tags.of(found), heatmaps, progress=progress)
-        written = write_sidecars(opened_catalogue, tags.of(found), vocabulary.words) if sidecars else None
+            first = list(islice(tags.of(found), ROWS_SHOWN))
+            show(tables.tagged_pictures(first, len(found), calibrated=tags.is_calibrated))
     for word in vocabulary.missing:
-        notes.print(f"left out '{word}': it has no vector", highlight=False, markup=False)
-    for path, reason in summary.failures.items():
-        if as_json:
-            print(json.dumps({"path": path, "reason": reason}))
-        else:
-            notes.print(f"skipped {path!r}: {reason}", highlight=False, markup=False, soft_wrap=True)
-    print(json.dumps({"summary": summary.to_dict()}) if as_json else tables.summary(summary, place))
+        note(f"left out '{word}': it has no vector")
+    _print_summary(summary, place, as_json)
     if written is not None:
         _print_sidecars(written, as_json)
+    conclude(_pictures(planned, summary), *([] if written is None else [_xmp_files(written)]))
+
+
+def _print_summary(done: Summary, place: Path, as_json: bool, *, dry_run: bool = False) -> None:
+    from zerotag import tables
+
+    for where, reason in done.unlisted.items():
+        note(f"skipped the folder '{where}': {reason}")
+    for path, reason in done.failures.items():
+        if as_json:
+            say_json({"path": path, "reason": reason})
+        else:
+            note(f"skipped '{path}': {reason}")
+    say_json({"summary": done.to_dict()}) if as_json else say(tables.summary(done, place, dry_run=dry_run))
 
 
 def _print_sidecars(done: SidecarSummary, as_json: bool) -> None:
     from zerotag import tables
 
     for path, reason in done.failures.items():
-        notes.print(f"left as it is {path!r}: {reason}", highlight=False, markup=False, soft_wrap=True)
-    plain = vars(done)
-    print(json.dumps({"sidecars": plain}) if as_json else tables.sidecars(done))
+        note(f"left as it is '{path}': {reason}")
+    say_json({"sidecars": vars(done)}) if as_json else say(tables.sidecars(done))
+
+
+def _pictures(planned: Plan, done: Summary) -> tuple[int, int]:
+    num_good = sum(file.path not in done.failures for file in planned.found)
+    return num_good, len(done.failures) + len(done.unlisted)
+
+
+def _xmp_files(done: SidecarSummary) -> tuple[int, int]:
+    return done.num_written + done.num_same + done.num_removed, len(done.failures)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -139,10 +183,7 @@ def search(
     query = Query.of(words or [], like or [])
     with opened(where) as library:
         found = Index(library.catalogue, library.tagger).search(query, top=top)
-    if as_json:
-        print(json.dumps([vars(match) for match in found], indent=1))
-    else:
-        Console().print(tables.matches(found))
+    say_json([vars(match) for match in found], indent=1) if as_json else show(tables.matches(found))
 
 
 @app.command()
@@ -160,10 +201,10 @@ def export(
 
     with opened(where) as library:
         write(library.tagging(), file, form)
-    print(file)
+    say(file)
 
 
-@app.command()
+@app.command(epilog=EXIT_STATUSES)
 def untag(
     where: CatalogueOrFolder,
     as_json: AsJson = False,
@@ -180,6 +221,7 @@ def untag(
     with Catalogue(catalogue_of(where)) as catalogue:
         summary = remove_sidecars(catalogue.folder, catalogue)
     _print_sidecars(summary, as_json)
+    conclude(_xmp_files(summary))
 
 
 @app.command()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from zerotag.cli.console import AsJson, At, Protocol, app, counts, notes, progress_bars
+from zerotag.cli.console import AsJson, At, Protocol, app, conclude, counts, note, progress_bars, say, say_json, show
 from zerotag.errors import MissingPackageError, ZerotagError
 
 
@@ -53,9 +51,9 @@ def score(
         for setting in settings
     }
     if as_json:
-        print(json.dumps({setting: report.to_dict() for setting, report in reports.items()}, indent=1))
+        say_json({setting: report.to_dict() for setting, report in reports.items()}, indent=1)
         return
-    Console().print(tables.figures(reports))
+    show(tables.figures(reports))
 
 
 @app.command()
@@ -83,10 +81,10 @@ def tune(
     with progress_bars() as progress:
         found = search(settings, folder, num_trials=trials, progress=progress)
     if as_json:
-        print(json.dumps(found.trials, indent=1))
+        say_json(found.trials, indent=1)
     else:
-        Console().print(tables.trials(found.trials))
-    print(folder / "best.yaml")
+        show(tables.trials(found.trials))
+        say(folder / "best.yaml")
 
 
 @app.command()
@@ -135,11 +133,11 @@ def bench(
     markdown, page = write_bench(
         rows, folder, f"zerotag bench {data}{named} --seeds {seeds} --setting {setting}{changed}"
     )
-    print(markdown.read_text())
-    print(page)
-    for row in rows:
-        if row.failure:
-            notes.print(f"failed: {row.job.folder}: {row.failure}", highlight=False, markup=False)
+    say(*markdown.read_text().splitlines(), "", page)
+    failed = [row for row in rows if row.failure]
+    for row in failed:
+        note(f"failed: {row.job.folder}: {row.failure}")
+    conclude((len(rows) - len(failed), len(failed)))
 
 
 @app.command()
@@ -168,7 +166,7 @@ def study(
     with progress_bars() as progress:
         request = Request(data, method, folder, runs or folder / "runs", seeds, tuple(change or []), progress)
         files = run_study(name, request)
-    print(*files, sep="\n")
+    say(*files)
 
 
 @app.command()
@@ -185,6 +183,6 @@ def published(
 
     rows = published_numbers(data)
     if as_json:
-        print(json.dumps([asdict(row) | {"q": implied_q(row), "doubts": doubts(row, rows)} for row in rows], indent=1))
+        say_json([asdict(row) | {"q": implied_q(row), "doubts": doubts(row, rows)} for row in rows], indent=1)
         return
-    Console().print(*tables.published(rows), tables.Q_EXPLAINED, sep="\n")
+    show(*tables.published(rows), tables.Q_EXPLAINED)

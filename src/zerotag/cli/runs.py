@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from zerotag.cli.console import AsJson, At, ModelName, Protocol, app, counts, progress_bars
+from zerotag.cli.console import AsJson, At, ModelName, Protocol, app, counts, progress_bars, say, say_json, show
 
 
 @app.command()
@@ -44,7 +42,7 @@ def features(
         else:
             frozen = frozen_backbone(backbone, size_px=size_px, map_side=map_side)
             folder = extract_features(dataset, frozen, progress=progress).folder
-    print(f"{len(dataset.paths)} pictures, maps in {folder}")
+    say(f"{len(dataset.paths)} pictures, maps in {folder}")
 
 
 @app.command()
@@ -73,7 +71,7 @@ def train(
     with progress_bars() as progress:
         run = train_run(settings, folder, resume=resume, progress=progress)
     if os.environ.get("RANK", "0") == "0":
-        print(run.folder)
+        say(run.folder)
 
 
 @app.command("eval")
@@ -101,9 +99,9 @@ def evaluate(
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
-        print(json.dumps(evaluation.to_dict(), indent=1))
+        say_json(evaluation.to_dict(), indent=1)
         return
-    Console().print(tables.figures(evaluation.reports, evaluation.pointing_game))
+    show(tables.figures(evaluation.reports, evaluation.pointing_game))
 
 
 @app.command()
@@ -133,10 +131,7 @@ def calibrate(
         from zerotag.reporting.reliability import draw
 
         draw(trust, figure)
-    if as_json:
-        print(json.dumps(to_plain(trust), indent=1))
-    else:
-        Console().print(tables.trust(trust))
+    say_json(to_plain(trust), indent=1) if as_json else show(tables.trust(trust))
 
 
 @app.command()
@@ -152,7 +147,7 @@ def report(
 
     with progress_bars() as progress:
         write_report(runs, out, progress=progress)
-    print(out)
+    say(out)
 
 
 @app.command()
@@ -171,7 +166,7 @@ def onnx(
 
     tagger = Tagger.load(model)
     vectors = export_onnx(tagger, tagger.vocabulary(None if labels is None else read_words(labels)), file)
-    print(f"{file}\n{vectors}")
+    say(file, vectors)
 
 
 @app.command()
@@ -183,9 +178,9 @@ def models(as_json: AsJson = False) -> None:
 
     summaries, recipes = {name: model_summary(name) for name in list_models()}, list_recipes()
     if as_json:
-        print(json.dumps({"models": summaries, "recipes": recipes}, indent=1))
+        say_json({"models": summaries, "recipes": recipes}, indent=1)
     else:
-        Console().print(tables.models(summaries, recipes))
+        show(tables.models(summaries, recipes))
 
 
 @app.command()
@@ -195,9 +190,6 @@ def doctor(as_json: AsJson = False) -> None:
     from zerotag.doctor import examine
 
     findings = examine()
-    if as_json:
-        print(json.dumps([vars(finding) for finding in findings], indent=1))
-    else:
-        Console().print(tables.findings(findings))
+    say_json([vars(finding) for finding in findings], indent=1) if as_json else show(tables.findings(findings))
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from zerotag.heatmaps import overlay
 from zerotag.progress import Progress, silent
-from zerotag.storage import full_disk_explained
+from zerotag.storage import write_atomically
 from zerotag.tagging.readers import Decoded, Readers, Refusal, decoded, thumbnail
 from zerotag.tagging.tagger import Tag, Tagger
 
@@ -63,8 +63,8 @@ def write_heat_maps(
 def _draw(tagger: Tagger, pixels: Decoded, jpeg: bytes, labels: list[str], target: Path) -> None:
     (heats,) = tagger.heat_maps_of_pixels(tagger.backbone.preprocessing.batch([pixels.pixels]), labels)
     picture = Image.open(BytesIO(jpeg))
-    target.parent.mkdir(parents=True, exist_ok=True)
     for label, heat in zip(labels, heats, strict=True):
         file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
-        with full_disk_explained(file):
-            overlay(picture, heat).save(file)
+        content = BytesIO()
+        overlay(picture, heat).save(content, "PNG")
+        write_atomically(file, content.getvalue())

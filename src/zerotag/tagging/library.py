@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from zerotag.errors import ZerotagError
 from zerotag.progress import Progress, silent
 from zerotag.tagging.catalogue import Catalogue, Content, File
-from zerotag.tagging.plan import Plan, stamp_of
+from zerotag.tagging.plan import CHANGED, Plan
 from zerotag.tagging.readers import SECONDS_A_FILE, Decoded, Readers, Refusal, decoded, digest_of
+from zerotag.tagging.scan import stamp_of
 from zerotag.tagging.tagger import BATCH_SIZE, Tagger
 
-CHANGED = "it changed while it was read; run the command again"
+SAVED_AT_ONCE = 256
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Summary:
         num_computed: contents that the model was asked about.
         num_gone: files taken out of the catalogue, since they are there no more.
         failures: why pictures have no tags, by path; those of earlier runs too.
+        passed_over: number of files that are no pictures by their names, by suffix.
+        unlisted: why sub-folders could not be listed, by path; what the catalogue has of them stays.
     """
 
     num_files: int = 0
@@ -37,6 +42,20 @@ class Summary:
     num_computed: int = 0
     num_gone: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
+    unlisted: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, planned: Plan) -> Summary:
+        """What is known before the first picture is read."""
+        return cls(
+            len(planned.found),
+            len(planned.new),
+            num_gone=len(planned.gone),
+            failures=planned.failures,
+            passed_over=planned.passed_over,
+            unlisted=planned.unlisted | {place: _empty(len(paths)) for place, paths in planned.emptied.items()},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -53,20 +72,43 @@ def update(
 ) -> Summary:
     """Carry a plan out: read what is new, compute what was never seen, write both batch by batch.
 
-    Memory: a few batches of 32 pictures, whatever the number of files.
+    What could not be reached, for want of a right or of a drive, is not written: what the catalogue had of it stays,
+    and the next run tries it again. Memory: a few batches of 32 pictures, whatever the number of files.
 
     Raises:
-        ZerotagError: the catalogue cannot be written.
+        ZerotagError: the catalogue cannot be written, or the folder went away.
     """
     catalogue.settle_in_folder()
     catalogue.forget(planned.gone)
-    summary = Summary(len(planned.found), len(planned.new), num_gone=len(planned.gone), failures=planned.failures)
-    if not planned.new:
-        return summary
-    with Readers(seconds=seconds_a_file) as readers:
-        _Update(catalogue, tagger, readers, summary, progress).run(planned.new)
-    summary.failures = dict(sorted(summary.failures.items()))
+    summary = Summary.of(planned)
+    if planned.new:
+        with Readers(seconds=seconds_a_file) as readers:
+            _Update(catalogue, tagger, readers, summary, progress).run(planned.new)
+        summary.failures = dict(sorted(summary.failures.items()))
+    if planned.emptied:
+        _forget_moved(catalogue, planned, summary)
     return summary
+
+
+def _forget_moved(catalogue: Catalogue, planned: Plan, summary: Summary) -> None:
+    """Take out what was moved from a folder that is empty now to another one; the rest may be on a drive."""
+    files = catalogue.files()
+    elsewhere = {files[file.path].digest for file in planned.found if file.path in files}
+    for place, paths in planned.emptied.items():
+        moved = [path for path in paths if path not in files or files[path].digest in elsewhere]
+        catalogue.forget(moved)
+        summary.num_gone += len(moved)
+        if len(moved) < len(paths):
+            summary.unlisted[place] = _empty(len(paths) - len(moved))
+        else:
+            del summary.unlisted[place]
+
+
+def _empty(number: int) -> str:
+    return (
+        f"it is empty, as where a drive is not connected; its {number} pictures stay in the catalogue until the "
+        "empty folder is deleted"
+    )
 
 
 class _Update:
@@ -84,15 +126,14 @@ class _Update:
         self.done = 0
 
     def run(self, new: list[File]) -> None:
+        self.total = len(new)
         preprocessing = self.tagger.backbone.preprocessing
         read = partial(decoded, side_px=preprocessing.size_px, resampling=preprocessing.resampling)
         pixels = self.readers.each(read, self._unknown(new))
         while batch := list(islice(pixels, BATCH_SIZE)):
             self._compute(batch)
             self._save()
-            self.progress("Tagging pictures", self.done, len(new))
         self._save()
-        self.progress("Tagging pictures", len(new), len(new))
 
     def _unknown(self, new: list[File]) -> Iterator[Path]:
         """Files to decode: the first one of each content that the model does not know."""
@@ -101,7 +142,7 @@ class _Update:
         for path, digest in self.readers.each(digest_of, list(self.by_path)):
             file = self.by_path[path]
             if isinstance(digest, Refusal):
-                self._settle(file, None, digest.reason)
+                self._refuse(file, None, digest)
             elif digest in self.known:
                 self._settle(file, digest)
             elif digest in self.waiting:
@@ -116,31 +157,45 @@ class _Update:
         for path, outcome in batch:
             file = self.by_path.pop(path)
             assert file.digest is not None
-            if isinstance(outcome, Decoded) and stamp_of(path) != (file.size, file.changed_ns):
-                outcome = Refusal(CHANGED)
+            if stamp_of(path) != (file.size, file.changed_ns):
+                outcome = Refusal(CHANGED, is_lasting=False)
             if isinstance(outcome, Decoded):
                 good.append((file.digest, outcome))
             else:
                 for same in self.waiting.pop(file.digest):
-                    self._settle(same, file.digest, outcome.reason)
+                    self._refuse(same, file.digest, outcome)
         if not good:
             return
         pixels = self.tagger.backbone.preprocessing.batch(one.pixels for _, one in good)
         S = self.tagger.embed_pixels(pixels).numpy().astype(np.float16)
         contents = [Content(d, one.width, one.height, s) for (d, one), s in zip(good, S, strict=True)]
+        self._save(contents)
         self.summary.num_computed += len(contents)
+        self.known |= {digest for digest, _ in good}
         for digest, _ in good:
             for same in self.waiting.pop(digest):
                 self._settle(same, digest)
-        self._save(contents)
-        self.known |= {digest for digest, _ in good}
 
-    def _settle(self, file: File, digest: bytes | None, reason: str | None = None) -> None:
+    def _refuse(self, file: File, digest: bytes | None, refusal: Refusal) -> None:
+        self.summary.failures[file.path] = refusal.reason
+        if refusal.is_lasting and digest is not None:
+            self._settle(file, digest, refusal.reason)
+            return
+        self.done += 1
+        if not os.path.isdir(self.catalogue.folder):  # noqa: PTH112 - Path.is_dir raises where a share hangs
+            self._save()
+            raise ZerotagError(
+                f"the folder {self.catalogue.folder} went away while it was read; connect its drive and run the "
+                "command again, which goes on from here"
+            )
+
+    def _settle(self, file: File, digest: bytes, reason: str | None = None) -> None:
         self.settled.append(File(file.path, file.size, file.changed_ns, digest, reason))
         self.done += 1
-        if reason is not None:
-            self.summary.failures[file.path] = reason
+        if len(self.settled) >= SAVED_AT_ONCE:
+            self._save()
 
     def _save(self, contents: Iterable[Content] = ()) -> None:
         self.catalogue.save(self.settled, contents, self.model)
         self.settled = []
+        self.progress("Tagging pictures", self.done, self.total)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatch
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, shown
 from zerotag.images import SUFFIXES
 from zerotag.tagging.catalogue import Catalogue, File
+from zerotag.tagging.scan import Scan, in_system_folder, in_words, scan
 from zerotag.tagging.tagger import Tagger
 
 NO_UTF8 = "its name is no UTF-8 text; rename it"
+CHANGED = "it changed while it was read; run the command again"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,18 @@ class Plan:
         new: those to be read.
         gone: paths that the catalogue has and the folder has not.
         failures: of earlier runs, which are not tried again.
+        passed_over: number of other files, by suffix.
+        unlisted: why sub-folders could not be listed; what the catalogue has of them stays.
+        emptied: paths that the catalogue has of sub-folders which are empty now, as where a drive is not connected.
     """
 
     found: list[File]
     new: list[File]
     gone: list[str]
     failures: dict[str, str]
+    passed_over: dict[str, int] = field(default_factory=dict)
+    unlisted: dict[str, str] = field(default_factory=dict)
+    emptied: dict[str, list[str]] = field(default_factory=dict)
 
 
 def plan(
@@ -41,6 +48,7 @@ def plan(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     retry_failed: bool = False,
+    reread: bool = False,
 ) -> Plan:
     """Compare a folder with what its catalogue has of it; files of the same size and time of change are not read.
 
@@ -50,35 +58,69 @@ def plan(
         folder: of pictures, with its sub-folders.
         place: of its catalogue, which need not be there.
         tagger: whose vectors are wanted.
-        include: patterns such as "*.jpg" or "trips/*", of which a path must match one, if there are any.
-        exclude: patterns of which it must match none.
+        include: patterns as in .gitignore, such as "*.jpg" or "trips/", of which a path must match one, if there are
+            any.
+        exclude: patterns of what to leave out.
         retry_failed: read again what could not be read.
+        reread: read every file, also those of the same size and time of change.
 
     Raises:
-        ZerotagError: there is no such folder, or no picture in it.
+        ZerotagError: there is no such folder, no picture in it, or a pattern is wrong.
     """
-    named = list(_scan(folder, include, exclude))
-    found = [file for file in named if _is_text(file.path)]
-    if not named:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise ZerotagError(f"{folder} holds no pictures (files ending in {kinds}{' that match' if include else ''})")
+    content = scan(folder, include, exclude)
+    found = [file for file in content.files if _is_text(file.path)]
+    if not content.files:
+        raise ZerotagError(_no_pictures(folder, content, chosen=bool(include or exclude)))
     earlier: dict[str, File] = {}
     with_vectors: set[bytes] = set()
     if place.exists():
         with Catalogue(place, folder) as catalogue:
             earlier, with_vectors = catalogue.files(), catalogue.digests(tagger.identity)
-    new, failures = [], {_escaped(file.path): NO_UTF8 for file in named if not _is_text(file.path)}
+    new, failures = [], {shown(file.path): NO_UTF8 for file in content.files if not _is_text(file.path)}
     for file in found:
         before = earlier.get(file.path)
-        if before is None or (before.size, before.changed_ns) != (file.size, file.changed_ns):
+        if reread or before is None or (before.size, before.changed_ns) != (file.size, file.changed_ns):
             new.append(file)
-        elif before.reason is not None and not retry_failed:
-            failures[file.path] = before.reason
-        elif before.reason is not None or before.digest not in with_vectors:
+        elif before.reason is not None:
+            if retry_failed or before.digest is None or before.reason == CHANGED:
+                new.append(file)
+            else:
+                failures[file.path] = before.reason
+        elif before.digest not in with_vectors:
             new.append(file)
-    paths = {file.path for file in found}
-    gone = [path for path in earlier if path not in paths and not os.path.lexists(folder / path)]
-    return Plan(found, new, gone, failures)
+    known = earlier.keys() - {file.path for file in found}
+    return _with_absent(Plan(found, new, [], failures, dict(content.passed_over)), folder, content, sorted(known))
+
+
+def _with_absent(planned: Plan, folder: Path, content: Scan, absent: list[str]) -> Plan:
+    """The plan with what was not found sorted into what is gone and what is out of reach."""
+    out_of_reach = dict.fromkeys(content.unlisted, 0)
+    for path in absent:
+        above = [str(parent) for parent in PurePosixPath(path).parents]
+        if unlisted := content.unlisted.keys() & above:
+            out_of_reach[unlisted.pop()] += 1
+        elif in_system_folder(path):
+            planned.gone.append(path)
+        elif _is_missing(folder / path):
+            if empty := content.empty.intersection(above):
+                planned.emptied.setdefault(empty.pop(), []).append(path)
+            else:
+                planned.gone.append(path)
+    for place, reason in content.unlisted.items():
+        number = out_of_reach[place]
+        planned.unlisted[shown(place)] = f"{reason}; its {number} pictures stay in the catalogue" if number else reason
+    return planned
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is surely no such file; a folder that may not be entered, or a share that hangs, proves nothing."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _is_text(name: str) -> bool:
@@ -86,35 +128,8 @@ def _is_text(name: str) -> bool:
     return name.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
-def _escaped(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Size and time of change; zeros for what is not there, such as a link that leads nowhere."""
-    try:
-        state = path.stat()
-    except OSError:
-        return 0, 0
-    return state.st_size, state.st_mtime_ns
-
-
-def _scan(folder: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[File]:
-    """Files that are named as pictures, sorted; hidden ones and linked folders are passed over."""
-    if not folder.is_dir():
-        raise ZerotagError(f"there is no folder {folder}")
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(place, name)
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                continue
-            relative = path.relative_to(folder).as_posix()
-            if include and not _matches(relative, include):
-                continue
-            if not _matches(relative, exclude):
-                yield File(relative, *stamp_of(path), None)
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(path, pattern) or fnmatch(path.rsplit("/", 1)[-1], pattern) for pattern in patterns)
+def _no_pictures(folder: Path, content: Scan, *, chosen: bool) -> str:
+    kinds = f"{', '.join(sorted(SUFFIXES))}{' that match' if chosen else ''}"
+    found = [in_words(content.passed_over)] if content.passed_over else []
+    found += [f"{place} cannot be listed: {reason}" for place, reason in content.unlisted.items()]
+    return f"{folder} holds no pictures (files ending in {kinds})" + "".join(f"; {one}" for one in found)

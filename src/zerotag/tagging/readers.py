@@ -18,7 +18,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -28,6 +27,7 @@ from pebble import ProcessExpired, ProcessPool
 from PIL import Image
 
 from zerotag.images import BadPictureError, NeedsMemoryError, is_access, open_sized, squared
+from zerotag.tagging.workers import WorkerContext
 
 SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
@@ -170,7 +170,7 @@ class Readers:
 
     def _new_pool(self) -> ProcessPool:
         return ProcessPool(
-            self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=get_context("spawn")
+            self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=WorkerContext()
         )
 
     def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
@@ -209,7 +209,7 @@ class Readers:
         with self._one_at_a_time:
             if self._large_pool is None:
                 self._large_pool = ProcessPool(
-                    1, initializer=_bounded, initargs=[_large_bytes()], context=get_context("spawn")
+                    1, initializer=_bounded, initargs=[_large_bytes()], context=WorkerContext()
                 )
             seconds = LARGE_TIMES_SECONDS * self.seconds
             try:
