@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -87,9 +86,9 @@ def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) 
     return table
 
 
-def dataset_check(found: DatasetCheck) -> list[Table | str]:
+def dataset_check(found: DatasetCheck) -> list[Table | Text]:
     """Figures of both splits, then a line for each thing that is left out or odd."""
-    table = Table(title=f"{found.root}, layout {found.layout}")
+    table = PlainTable(title=f"{found.root}, layout {found.layout}")
     table.add_column("figure")
     for split in found.splits:
         table.add_column(split, justify="right")
@@ -118,7 +117,7 @@ def dataset_check(found: DatasetCheck) -> list[Table | str]:
     lines += [f"broken: {path}: {reason}" for path, reason in found.broken.items()]
     lines += [f"stops training: {reason}" for reason in found.stops]
     lines += [f"odd: {doubt}" for doubt in found.doubts]
-    return [table, *map(escape, lines)]
+    return [table, *(Text(shown(line)) for line in lines)]
 
 
 def trials(rows: Sequence[dict[str, Any]]) -> Table:
@@ -233,7 +232,7 @@ def trust(found: Mapping[str, Trust]) -> Table:
 
 def word_check(found: WordCheck) -> Table:
     """What is odd about a list of words, a line a kind."""
-    table = Table(title=f"{found.num_labels} labels, {found.num_aliases} aliases")
+    table = PlainTable(title=f"{found.num_labels} labels, {found.num_aliases} aliases")
     table.add_column("what")
     table.add_column("number", justify="right")
     table.add_column("which")
@@ -248,7 +247,7 @@ def word_check(found: WordCheck) -> Table:
     }
     for kind, entries in kinds.items():
         more = f" … and {len(entries) - WORDS_SHOWN} more" if len(entries) > WORDS_SHOWN else ""
-        table.add_row(kind, f"{len(entries)}", escape(", ".join(entries[:WORDS_SHOWN]) + more))
+        table.add_row(kind, f"{len(entries)}", ", ".join(entries[:WORDS_SHOWN]) + more)
     return table
 
 

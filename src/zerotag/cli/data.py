@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from zerotag.cli.console import AsJson, CatalogueOrFolder, data_app, progress_bars
+from zerotag.cli.console import AsJson, CatalogueOrFolder, data_app, progress_bars, say, say_json, show
 from zerotag.errors import UnknownNameError
 
 
@@ -33,7 +31,7 @@ def build_data(
         raise UnknownNameError("pocket data set", name, list(BUILDERS))
     with progress_bars() as progress:
         root = BUILDERS[name](out or dataset_folder(name), seed=seed, progress=progress)
-    print(root)
+    say(root)
 
 
 @data_app.command("check")
@@ -53,10 +51,7 @@ def check_data(
 
     with progress_bars() as progress:
         found = check(data, open_pictures=open_pictures, progress=progress)
-    if as_json:
-        print(json.dumps(found.to_dict(), indent=1))
-    else:
-        Console().print(*tables.dataset_check(found), sep="\n")
+    say_json(found.to_dict(), indent=1) if as_json else show(*tables.dataset_check(found))
 
 
 @data_app.command("fake")
@@ -85,7 +80,7 @@ def fake_data(
         fake_nus_wide.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
     else:
         fake_open_images.make(out, layout, num_images=images, num_seen=seen, num_unseen=unseen, seed=seed)
-    print(out)
+    say(out)
 
 
 @data_app.command("from-catalogue")
@@ -102,4 +97,4 @@ def data_from_catalogue(
 
     with Catalogue(catalogue_of(where)) as catalogue:
         number = write_dataset(catalogue, out)
-    print(f"{number} pictures, {out}")
+    say(f"{number} pictures, {out}")

@@ -1,165 +1,13 @@
-"""Commands on a picture library: tag it, search it, hand its tags on, open its page."""
+"""Commands on a tagged folder: search it, hand its tags on, open its page."""
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from zerotag.cli.console import (
-    EXIT_STATUSES,
-    AsJson,
-    CatalogueOrFolder,
-    ModelName,
-    app,
-    conclude,
-    note,
-    progress_bars,
-    say,
-    say_json,
-    show,
-)
-
-if TYPE_CHECKING:
-    from zerotag.tagging.library import Summary
-    from zerotag.tagging.plan import Plan
-    from zerotag.tagging.sidecars import SidecarSummary
-
-ROWS_SHOWN = 30
-
-Where = Annotated[
-    Path | None, typer.Option("--catalogue", help="The catalogue's file; FOLDER.zerotag beside the folder if left out.")
-]
-
-
-@app.command(epilog=EXIT_STATUSES)
-def tag(
-    model: ModelName,
-    folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in its sub-folders count too.")],
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Text or YAML file of labels, or imagenet, photographer; the model's own if left out."),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="A picture gets at most this many labels.")] = 10,
-    min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Give no label that is less likely right than this.")
-    ] = None,
-    precision: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Give so many labels that this share of them should be right.")
-    ] = None,
-    include: Annotated[
-        list[str] | None, typer.Option(help='Only paths like this (as in .gitignore): "trips/*".')
-    ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help='No paths like this (likewise): "*_thumb.jpg".')] = None,
-    catalogue: Where = None,
-    heatmaps: Annotated[Path | None, typer.Option(help="Write a heat map for each picture's best labels here.")] = None,
-    sidecars: Annotated[
-        bool, typer.Option("--sidecars", help="Write the tags into XMP files beside the pictures.")
-    ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Read again what could not be decoded.")] = False,
-    reread: Annotated[
-        bool, typer.Option("--reread", help="Read every picture, even if its size and time of change are the same.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
-    allow_missing: Annotated[
-        bool, typer.Option(help="Leave out labels that have no vector instead of stopping.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a picture.")] = False,
-) -> None:
-    """Tag the pictures of a folder with words of your own choice; the pictures stay as they are.
-
-    What the model makes of a picture is kept in a catalogue, so a second run computes nothing, other words need no look
-    at the pictures, and a run that was stopped goes on. A picture that cannot be read is listed with the reason.
-
-    Example: `zerotag tag runs/gbe holiday --labels words.txt --top-k 5`
-    """
-    from zerotag import tables
-    from zerotag.tagging.catalogue import Catalogue, catalogue_of
-    from zerotag.tagging.folder import Rule
-    from zerotag.tagging.heat_map_files import write_heat_maps
-    from zerotag.tagging.library import Summary, update
-    from zerotag.tagging.plan import plan
-    from zerotag.tagging.sidecars import write_sidecars
-    from zerotag.tagging.tagged import TaggedFolder
-    from zerotag.tagging.tagger import Tagger
-    from zerotag.tagging.words import read_words
-
-    words = None if labels is None else read_words(labels)
-    place = catalogue or catalogue_of(folder)
-    tagger = Tagger.load(model)
-    vocabulary = tagger.vocabulary(words, allow_missing=allow_missing)
-    rule = Rule(top_k, min_confidence, precision)
-    rule.check(tagger, vocabulary)
-    if heatmaps is not None:
-        tagger.require_heat_maps()
-    planned = plan(
-        folder,
-        place,
-        tagger,
-        include=include or (),
-        exclude=exclude or (),
-        retry_failed=retry_failed,
-        reread=reread,
-    )
-    if dry_run:
-        would = Summary.of(planned)
-        _print_summary(would, place, as_json, dry_run=True)
-        conclude(_pictures(planned, would))
-        return
-    with Catalogue(place, folder) as opened_catalogue:
-        with progress_bars() as progress:
-            summary = update(opened_catalogue, tagger, planned, progress=progress)
-            library = TaggedFolder(opened_catalogue, tagger, vocabulary, rule, model)
-            library.remember()
-            found = [file.path for file in planned.found if file.path not in summary.failures]
-            tags = library.tags()
-            if heatmaps is not None:
-                summary.failures |= write_heat_maps(tagger, folder, tags.of(found), heatmaps, progress=progress)
-            written = write_sidecars(opened_catalogue, tags.of(found), vocabulary.words) if sidecars else None
-        if as_json:
-            for path, given in tags.of(found):
-                say_json({"path": path, "tags": [vars(one) for one in given]})
-        else:
-            first = list(islice(tags.of(found), ROWS_SHOWN))
-            show(tables.tagged_pictures(first, len(found), calibrated=tags.is_calibrated))
-    for word in vocabulary.missing:
-        note(f"left out '{word}': it has no vector")
-    _print_summary(summary, place, as_json)
-    if written is not None:
-        _print_sidecars(written, as_json)
-    conclude(_pictures(planned, summary), *([] if written is None else [_xmp_files(written)]))
-
-
-def _print_summary(done: Summary, place: Path, as_json: bool, *, dry_run: bool = False) -> None:
-    from zerotag import tables
-
-    for where, reason in done.unlisted.items():
-        note(f"skipped the folder '{where}': {reason}")
-    for path, reason in done.failures.items():
-        if as_json:
-            say_json({"path": path, "reason": reason})
-        else:
-            note(f"skipped '{path}': {reason}")
-    say_json({"summary": done.to_dict()}) if as_json else say(tables.summary(done, place, dry_run=dry_run))
-
-
-def _print_sidecars(done: SidecarSummary, as_json: bool) -> None:
-    from zerotag import tables
-
-    for path, reason in done.failures.items():
-        note(f"left as it is '{path}': {reason}")
-    say_json({"sidecars": vars(done)}) if as_json else say(tables.sidecars(done))
-
-
-def _pictures(planned: Plan, done: Summary) -> tuple[int, int]:
-    num_good = sum(file.path not in done.failures for file in planned.found)
-    return num_good, len(done.failures) + len(done.unlisted)
-
-
-def _xmp_files(done: SidecarSummary) -> tuple[int, int]:
-    return done.num_written + done.num_same + done.num_removed, len(done.failures)
+from zerotag.cli.console import AsJson, CatalogueOrFolder, app, say, say_json, show
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -202,26 +50,6 @@ def export(
     with opened(where) as library:
         write(library.tagging(), file, form)
     say(file)
-
-
-@app.command(epilog=EXIT_STATUSES)
-def untag(
-    where: CatalogueOrFolder,
-    as_json: AsJson = False,
-) -> None:
-    """Take back what zerotag wrote into XMP files, and nothing else.
-
-    A file that nobody changed since is restored byte for byte, or deleted where zerotag had made it.
-
-    Example: `zerotag untag holiday`
-    """
-    from zerotag.tagging.catalogue import Catalogue, catalogue_of
-    from zerotag.tagging.sidecars import remove_sidecars
-
-    with Catalogue(catalogue_of(where)) as catalogue:
-        summary = remove_sidecars(catalogue.folder, catalogue)
-    _print_sidecars(summary, as_json)
-    conclude(_xmp_files(summary))
 
 
 @app.command()

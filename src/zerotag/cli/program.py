@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from zerotag.cli import data, library, research, runs, words
+from zerotag.cli import data, library, research, runs, tagging, words
 from zerotag.cli.console import Status, app, note_error
 from zerotag.cli.streams import endure, lost_output
 from zerotag.errors import ZerotagError
 from zerotag.memory import keep_freed_memory
 
-__all__ = ["app", "data", "library", "research", "run", "runs", "words"]
+__all__ = ["app", "data", "library", "research", "run", "runs", "tagging", "words"]
 
 GOES_ON = "the same command goes on from here"
 WHEN_STOPPED = {

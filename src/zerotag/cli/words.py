@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from zerotag.cli.console import AsJson, labels_app, progress_bars
+from zerotag.cli.console import AsJson, labels_app, progress_bars, say, say_json, show
 
 
 @labels_app.command("check")
@@ -28,7 +26,7 @@ def check_labels(
     words = read_words(labels)
     with progress_bars() as progress:
         found = check_words(words, vectors, progress=progress)
-    print(json.dumps(found.to_dict(), indent=1)) if as_json else Console().print(tables.word_check(found))
+    say_json(found.to_dict(), indent=1) if as_json else show(tables.word_check(found))
 
 
 @labels_app.command("list")
@@ -44,7 +42,7 @@ def list_labels(
     from zerotag.tagging.words import named_sets, read_words
 
     if labels is None:
-        print("\n".join(named_sets()))
+        say(*named_sets())
         return
     words = read_words(labels)
-    print("\n".join(" < ".join([word.name, *words.above(word.name)]) for word in words.words))
+    say(*(" < ".join([word.name, *words.above(word.name)]) for word in words.words))

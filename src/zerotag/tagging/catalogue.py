@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float16
 
 from zerotag.tagging.database import Database
+from zerotag.tagging.sidecar_names import XMP
 
-SUFFIX, XMP = ".zerotag", ".xmp"
+SUFFIX = ".zerotag"
 ROWS_AT_ONCE = 256
 
 

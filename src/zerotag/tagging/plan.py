@@ -74,7 +74,7 @@ def plan(
     earlier: dict[str, File] = {}
     with_vectors: set[bytes] = set()
     if place.exists():
-        with Catalogue(place, folder) as catalogue:
+        with Catalogue(place, folder, reading=True) as catalogue:
             earlier, with_vectors = catalogue.files(), catalogue.digests(tagger.identity)
     new, failures = [], {shown(file.path): NO_UTF8 for file in content.files if not _is_text(file.path)}
     for file in found:

@@ -169,9 +169,7 @@ class Readers:
         return [pool for pool in (self._pool, self._large_pool) if pool is not None]
 
     def _new_pool(self) -> ProcessPool:
-        return ProcessPool(
-            self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=WorkerContext()
-        )
+        return ProcessPool(self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=WorkerContext())
 
     def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
         try:

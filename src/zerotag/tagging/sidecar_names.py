@@ -13,12 +13,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from zerotag.errors import ZerotagError
-from zerotag.images import SUFFIXES
-from zerotag.tagging.catalogue import XMP
 
+XMP = ".xmp"
 # files that an IMG.xmp may belong to besides pictures: raw files of cameras, layered files, videos
 RAW = ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl"
-OWNERS = SUFFIXES | frozenset(f"{RAW} .sr2 .srf .srw .x3f .psd .psb .jp2 .jxl .avi .m4v .mov .mp4 .mts".split())
+OTHER_OWNERS = frozenset(f"{RAW} .sr2 .srf .srw .x3f .psd .psb .jp2 .jxl .avi .m4v .mov .mp4 .mts".split())
 
 
 class SidecarNames(StrEnum):
@@ -75,12 +74,14 @@ class Names:
         return (path.parent / (wanted if wanted in same or not free else free[0])).as_posix()
 
     def _sharing_stem(self, picture: str) -> list[str]:
+        from zerotag.images import SUFFIXES  # with Pillow, which the command line need not wait for
+
         path = PurePosixPath(picture)
         there = (name for names in self._listing(path.parent).values() for name in names)
         shared = (
             name for name in there if name != path.name and PurePosixPath(name).stem.casefold() == path.stem.casefold()
         )
-        return sorted(name for name in shared if PurePosixPath(name).suffix.lower() in OWNERS)
+        return sorted(name for name in shared if PurePosixPath(name).suffix.lower() in SUFFIXES | OTHER_OWNERS)
 
     def _listed(self, parent: PurePosixPath) -> dict[str, list[str]]:
         """Names in a folder, as they are spelled, by their folded form."""

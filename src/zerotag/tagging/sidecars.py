@@ -18,8 +18,8 @@ from pathlib import Path
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.storage import write_atomically
 from zerotag.tagging import xmp
-from zerotag.tagging.catalogue import XMP, Catalogue, Sidecar
-from zerotag.tagging.sidecar_names import Names, SidecarNames
+from zerotag.tagging.catalogue import Catalogue, Sidecar
+from zerotag.tagging.sidecar_names import XMP, Names, SidecarNames
 from zerotag.tagging.tagger import Tag
 from zerotag.tagging.words import WordList
 
