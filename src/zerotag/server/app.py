@@ -39,7 +39,9 @@ PROBLEMS = {
     503: "Too many requests at once, or the library cannot be used at the moment",
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-PICTURE_BODY = {"requestBody": {"content": dict.fromkeys(("application/octet-stream", "image/*"), BINARY)}}
+PICTURE_BODY = {
+    "requestBody": {"content": dict.fromkeys(("application/octet-stream", "image/jpeg", "image/png"), BINARY)}
+}
 HOW_TO_SEND = "send the picture itself as the body, as this does: curl --data-binary @picture.jpg"
 
 Result = TypeVar("Result")
@@ -131,9 +133,9 @@ def create_app(
         await called(service.judge, said.digest, said.label, said.accepted)
         return forms.Kept()
 
-    kinds = ("application/json", *MEDIA.values())
+    contents = {"application/json": {"schema": {}}} | dict.fromkeys(MEDIA.values(), BINARY)
 
-    @app.get("/export", response_class=Response, responses={200: {"content": dict.fromkeys(kinds, BINARY)}})
+    @app.get("/export", response_class=Response, responses={200: {"content": contents}})
     async def exported(wanted: Annotated[forms.ExportParameters, Query()]) -> Response:
         """The library's tags as a file for another program."""
         form = wanted.format

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from zerotag.tagging.export import EXPORTERS
+
 MOST_LABELS = 20_000
 MOST_CHARACTERS = 200
 DIGEST = re.compile(r"[0-9a-fA-F]{32}")
@@ -22,8 +24,9 @@ Label = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_CHARACTERS),
     AfterValidator(_printable),
+    Field(json_schema_extra={"format": "label"}),
 ]
-Digest = Annotated[str, Field(max_length=MOST_CHARACTERS, examples=["0123456789abcdef0123456789abcdef"])]
+Digest = Annotated[str, Field(max_length=MOST_CHARACTERS, json_schema_extra={"format": "digest"})]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -61,7 +64,7 @@ class Page(_Parameters):
 class ExportParameters(_Parameters):
     """The format of a file for another program."""
 
-    format: Annotated[str, Field(max_length=MOST_CHARACTERS)] = "csv"
+    format: Annotated[str, Field(max_length=MOST_CHARACTERS, json_schema_extra={"enum": sorted(EXPORTERS)})] = "csv"
 
 
 class Word(_Request):
