@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,8 @@ def whole_or_not_at_all(path: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(path, partial)  # who may read and write it stays as it was
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

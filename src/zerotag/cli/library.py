@@ -178,7 +178,7 @@ def untag(
     from zerotag.tagging.sidecars import remove_sidecars
 
     with Catalogue(catalogue_of(where)) as catalogue:
-        summary = remove_sidecars(catalogue)
+        summary = remove_sidecars(catalogue.folder, catalogue)
     _print_sidecars(summary, as_json)
 
 

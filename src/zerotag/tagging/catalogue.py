@@ -17,7 +17,7 @@ from jaxtyping import Float16
 
 from zerotag.tagging.database import Database
 
-SUFFIX = ".zerotag"
+SUFFIX, XMP = ".zerotag", ".xmp"
 ROWS_AT_ONCE = 256
 
 
@@ -55,7 +55,7 @@ class Sidecar:
     """An XMP file that zerotag wrote.
 
     Attributes:
-        path: of its picture.
+        path: relative to the folder, with / between its parts.
         original: the file as it was before; None where there was none.
         written: digest of what was written.
         added: flat keywords that were not there before.
@@ -72,11 +72,15 @@ class Catalogue(Database):
 
     def model(self, identity: str, shape: tuple[int, int]) -> int:
         """The number of a model; ``identity`` tells what its vectors depend on, ``shape`` is theirs, n by e."""
-        with self._explained(), self._db:
-            self._db.execute(
-                "INSERT OR IGNORE INTO model (identity, vectors, dimension) VALUES (?, ?, ?)", (identity, *shape)
-            )
-            return int(self._db.execute("SELECT id FROM model WHERE identity = ?", (identity,)).fetchone()[0])
+        number = "SELECT id FROM model WHERE identity = ?"
+        with self._explained():
+            if found := self._db.execute(number, (identity,)).fetchone():
+                return int(found[0])
+            with self._db:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO model (identity, vectors, dimension) VALUES (?, ?, ?)", (identity, *shape)
+                )
+            return int(self._db.execute(number, (identity,)).fetchone()[0])
 
     def files(self) -> dict[str, File]:
         """All files, by path."""
@@ -120,21 +124,42 @@ class Catalogue(Database):
     def pictures(
         self, model: int, paths: Sequence[str] | None = None
     ) -> Iterator[tuple[list[str], Float16[np.ndarray, "b n e"]]]:
-        """Paths in order and their vectors, 256 at a time; of all pictures where ``paths`` is left out."""
+        """Paths in order and their vectors, 256 at a time; of all pictures where ``paths`` is left out.
+
+        No query is open between two blocks, so the catalogue may be written meanwhile.
+        """
+        wanted = None if paths is None else sorted(set(paths))
         with self._explained():
             n, e = self._db.execute("SELECT vectors, dimension FROM model WHERE id = ?", (model,)).fetchone()
-            # the cross join keeps SQLite from sorting, and so from holding, all vectors
-            rows = self._db.execute(
-                "SELECT path, S FROM file CROSS JOIN content USING (digest) WHERE model = ? AND reason IS NULL "
-                "ORDER BY path",
-                (model,),
-            )
-            wanted = None if paths is None else set(paths)
-            while some := rows.fetchmany(ROWS_AT_ONCE):
-                chosen = [row for row in some if wanted is None or row[0] in wanted]
-                if chosen:
-                    S = np.frombuffer(b"".join(row[1] for row in chosen), "<f2").reshape(len(chosen), n, e)
-                    yield [row[0] for row in chosen], S
+        for rows in self._rows_of_all(model) if wanted is None else self._rows_of(model, wanted):
+            S = np.frombuffer(b"".join(row[1] for row in rows), "<f2").reshape(len(rows), n, e)
+            yield [row[0] for row in rows], S
+
+    def _rows_of_all(self, model: int) -> Iterator[list[tuple[str, bytes]]]:
+        last = ""
+        while True:
+            with self._explained():
+                # the cross join keeps SQLite from sorting, and so from holding, all vectors
+                rows = self._db.execute(
+                    "SELECT path, S FROM file CROSS JOIN content USING (digest) WHERE model = ? AND reason IS NULL "
+                    "AND path > ? ORDER BY path LIMIT ?",
+                    (model, last, ROWS_AT_ONCE),
+                ).fetchall()
+            if not rows:
+                return
+            yield rows
+            last = rows[-1][0]
+
+    def _rows_of(self, model: int, paths: list[str]) -> Iterator[list[tuple[str, bytes]]]:
+        for start in range(0, len(paths), ROWS_AT_ONCE):
+            with self._explained():
+                rows = self._db.execute(
+                    "SELECT file.path, S FROM json_each(?) JOIN file ON file.path = value JOIN content USING (digest) "
+                    "WHERE model = ? AND reason IS NULL ORDER BY file.path",
+                    (json.dumps(paths[start : start + ROWS_AT_ONCE]), model),
+                ).fetchall()
+            if rows:
+                yield rows
 
     def vectors(self, model: int, paths: Sequence[str]) -> Float16[np.ndarray, "b n e"]:
         """Vectors of some pictures, in the order of ``paths``."""
@@ -179,24 +204,30 @@ class Catalogue(Database):
                 found.setdefault(digest, {})[label] = bool(accepted)
         return found
 
-    def sidecars(self) -> dict[str, Sidecar]:
-        """XMP files that zerotag wrote, by path of the picture."""
+    def sidecar(self, file: str) -> Sidecar | None:
+        """What is known of an XMP file, if zerotag wrote it."""
         with self._explained():
-            rows = self._db.execute("SELECT path, original, written, added FROM sidecar ORDER BY path")
-            return {
-                path: Sidecar(path, original, written, json.loads(added)) for path, original, written, added in rows
-            }
+            row = self._db.execute(
+                "SELECT original, written, added FROM sidecar WHERE path = ?", (_without_suffix(file),)
+            ).fetchone()
+        return None if row is None else Sidecar(file, row[0], row[1], json.loads(row[2]))
+
+    def sidecars(self) -> dict[str, bytes]:
+        """XMP files that zerotag wrote, with the digests of what it wrote."""
+        with self._explained():
+            rows = self._db.execute("SELECT path, written FROM sidecar ORDER BY path").fetchall()
+        return {name if name.lower().endswith(XMP) else f"{name}{XMP}": written for name, written in rows}
 
     def note_sidecar(self, sidecar: Sidecar) -> None:
-        """Keep what is needed to take an XMP file's tags back."""
-        row = (sidecar.path, sidecar.original, sidecar.written, json.dumps(sidecar.added))
+        """Keep what is needed to remove an XMP file's tags."""
+        row = (_without_suffix(sidecar.path), sidecar.original, sidecar.written, json.dumps(sidecar.added))
         with self._explained(), self._db:
             self._db.execute("INSERT OR REPLACE INTO sidecar VALUES (?, ?, ?, ?)", row)
 
-    def forget_sidecar(self, path: str) -> None:
-        """The XMP file of a picture holds nothing of zerotag any more."""
+    def forget_sidecar(self, file: str) -> None:
+        """Drop the note of an XMP file that has nothing of zerotag in it any more."""
         with self._explained(), self._db:
-            self._db.execute("DELETE FROM sidecar WHERE path = ?", (path,))
+            self._db.execute("DELETE FROM sidecar WHERE path = ?", (_without_suffix(file),))
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Width and height of each picture as it is shown, by path."""
@@ -216,6 +247,12 @@ class Catalogue(Database):
             finally:
                 if is_outermost:
                     self._db.rollback()
+
+
+def _without_suffix(file: str) -> str:
+    """The name under which an XMP file is kept; one whose suffix is spelled otherwise keeps it."""
+    name = file.removesuffix(XMP)
+    return file if name.lower().endswith(XMP) else name
 
 
 def catalogue_of(where: Path) -> Path:

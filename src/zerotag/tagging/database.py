@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, TypeVar
+
+from filelock import FileLock
 
 from zerotag.errors import ZerotagError
 
 FORMAT = "1"
 SECONDS_TO_WAIT = 60.0
+UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE model (
@@ -37,35 +42,37 @@ Own = TypeVar("Own", bound="Database")
 class Database:
     """A catalogue's file, opened; use as a context manager.
 
-    Writers of several processes take turns; each write is there whole or not at all, whenever the process dies.
+    Writers of several processes take turns; each write is there whole or not at all, whenever the process dies. A file
+    that cannot be written, such as one on a medium mounted read-only, is opened for reading.
 
     Args:
-        path: of the SQLite file.
-        folder: that it is for, where it is made if it is not there; None to open what is there.
+        path: Path of the SQLite file.
+        folder: Folder that it is for, where the file is made if it is not there; None to open what is there.
+        reading: Whether it will only be read: then nothing is made or written.
 
     Raises:
-        ZerotagError: there is no such file, it is no catalogue, of another version or of another folder, or it cannot
-            be written there.
+        ZerotagError: there is no such file, it is not a catalogue, is of another version or of another folder, or
+            ``folder`` is given and the file cannot be written there.
     """
 
-    def __init__(self, path: Path, folder: Path | None = None) -> None:
-        if folder is None and not path.is_file():
+    def __init__(self, path: Path, folder: Path | None = None, *, reading: bool = False) -> None:
+        if (folder is None or reading) and not path.is_file():
             raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
         self.path = path
+        self._closing = ExitStack()
         with self._explained():
-            self._db = sqlite3.connect(path, timeout=SECONDS_TO_WAIT, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            if folder is not None:
-                self._begin(folder.resolve())
+            self._db = self._connected(None if reading else folder, reading)
             about = dict(self._db.execute("SELECT key, value FROM about"))
         if about.get("format") != FORMAT:
             raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
         self.folder = Path(about["folder"])
+        beside = path.with_suffix("")
         if folder is not None and folder.resolve() != self.folder:
             if self.folder.is_dir():
                 raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
             self.folder = folder.resolve()  # it was moved, and its catalogue with it
+        elif folder is None and not self.folder.is_dir() and beside.is_dir():
+            self.folder = beside.resolve()
 
     def __enter__(self: Own) -> Own:
         return self
@@ -73,7 +80,13 @@ class Database:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._db.close()
+        self._closing.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one that changes XMP files of this catalogue; other processes wait."""
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            yield
 
     def settle_in_folder(self) -> None:
         """Keep where the folder is, in case it was moved."""
@@ -91,13 +104,48 @@ class Database:
             found = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
-    def _begin(self, folder: Path) -> None:
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-                for statement in SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.executemany("INSERT INTO about VALUES (?, ?)", [("format", FORMAT), ("folder", str(folder))])
+    def _connected(self, folder: Path | None, reading: bool) -> sqlite3.Connection:
+        if not reading:
+            try:
+                return self._writable(folder)
+            except sqlite3.OperationalError as error:
+                if folder is not None or error.sqlite_errorcode & 0xFF not in UNWRITABLE:
+                    raise
+        try:
+            return self._opened("?mode=ro")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in UNWRITABLE:
+                raise
+        # SQLite cannot write its auxiliary files beside the catalogue
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if not log.is_file() or not log.stat().st_size:
+            return self._opened("?immutable=1")
+        copy = Path(self._closing.enter_context(TemporaryDirectory())) / self.path.name
+        shutil.copyfile(self.path, copy)
+        shutil.copyfile(log, copy.with_name(log.name))
+        return self._opened("", copy)
+
+    def _writable(self, folder: Path | None) -> sqlite3.Connection:
+        database = self._opened("", reads=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        if folder is not None:
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+                    for statement in SCHEMA.split(";"):
+                        database.execute(statement)
+                    about = [("format", FORMAT), ("folder", str(folder.resolve()))]
+                    database.executemany("INSERT INTO about VALUES (?, ?)", about)
+        return database
+
+    def _opened(self, options: str, path: Path | None = None, *, reads: bool = True) -> sqlite3.Connection:
+        uri = f"{(path or self.path).resolve().as_uri()}{options}"
+        database = sqlite3.connect(uri, uri=True, timeout=SECONDS_TO_WAIT, check_same_thread=False)
+        self._closing.callback(database.close)
+        if reads:
+            database.execute("SELECT count(*) FROM sqlite_master")
+        return database
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -1,24 +1,27 @@
-"""Tags in XMP files beside the pictures, written and taken back; what others wrote there is kept.
+"""Tags in XMP files beside the pictures, written and removed again; what others wrote there is kept.
 
-The catalogue keeps each file as it was before zerotag first wrote it. As long as nobody else writes it, taking the tags
-back restores it byte for byte; after that, only what zerotag put in is taken out.
+The catalogue keeps each file as it was before zerotag first wrote it. As long as nobody else writes it, removing the
+tags restores it byte for byte, wherever it was moved. Else, and without a catalogue, the file itself shows what zerotag
+put in (:mod:`zerotag.tagging.xmp`), and that alone is taken out.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.storage import write_atomically
 from zerotag.tagging import xmp
-from zerotag.tagging.catalogue import Catalogue, Sidecar
+from zerotag.tagging.catalogue import XMP, Catalogue, Sidecar
+from zerotag.tagging.sidecar_names import Names, SidecarNames
 from zerotag.tagging.tagger import Tag
 from zerotag.tagging.words import WordList
-
-SUFFIX = ".xmp"
 
 
 @dataclass
@@ -26,104 +29,188 @@ class SidecarSummary:
     """What was done to XMP files.
 
     Attributes:
-        num_written: files written or made.
-        num_same: files that hold just what they should already.
-        num_removed: files deleted, since zerotag had made them.
-        failures: why files were left as they are, by path of the picture.
+        num_written: Number of files written or made.
+        num_same: Number of files that had just what they should already.
+        num_removed: Number of files deleted, since nothing but zerotag's tags was in them.
+        failures: Reasons why files were left alone, by path of the picture, or of the file where tags are removed.
+        beside: Files by another name that other programs keep for the same picture, by path of the picture.
     """
 
     num_written: int = 0
     num_same: int = 0
     num_removed: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, str] = field(default_factory=dict)
 
 
 def write_sidecars(
-    catalogue: Catalogue, tagged: Iterable[tuple[str, Sequence[Tag]]], words: WordList
-) -> SidecarSummary:
-    """Write the tags of each picture into ``<picture>.xmp``; a picture without tags gets no new file.
-
-    Raises:
-        MissingPackageError: lxml is not installed.
-        ZerotagError: the disk is full.
-    """
-    summary, kept = SidecarSummary(), catalogue.sidecars()
-    for path, tags in tagged:
-        place = catalogue.folder / f"{path}{SUFFIX}"
-        try:
-            current, before = _read(place), kept.get(path)
-            base = _without_ours(current, before)
-            labels = [[*reversed(words.above(tag.label)), tag.label] for tag in tags]
-            if not labels:
-                _put_back(catalogue, path, place, current, base, before, summary)
-                continue
-            content, added = xmp.with_labels(base, labels)
-            if content == current:
-                summary.num_same += 1
-                continue
-            # noted before it is written: a process that dies in between leaves a note too many, never one too few
-            catalogue.note_sidecar(Sidecar(path, base, _digest(content), added))
-            write_atomically(place, content)
-            summary.num_written += 1
-        except (OSError, ValueError, ZerotagError) as error:  # lxml has no error of its own for what XML cannot hold
-            summary.failures[path] = f"{place.name}: {getattr(error, 'strerror', None) or error}"
-    return summary
-
-
-def remove_sidecars(catalogue: Catalogue) -> SidecarSummary:
-    """Take back all that zerotag wrote into XMP files.
-
-    Raises:
-        MissingPackageError: lxml is not installed.
-        ZerotagError: the disk is full.
-    """
-    summary = SidecarSummary()
-    for path, before in catalogue.sidecars().items():
-        place = catalogue.folder / f"{path}{SUFFIX}"
-        try:
-            current = _read(place)
-            _put_back(catalogue, path, place, current, _without_ours(current, before), before, summary)
-        except (OSError, ZerotagError) as error:
-            summary.failures[path] = f"{place.name}: {getattr(error, 'strerror', None) or error}"
-    return summary
-
-
-def _put_back(
     catalogue: Catalogue,
-    path: str,
-    place: Path,
-    current: bytes | None,
-    base: bytes | None,
-    before: Sidecar | None,
-    summary: SidecarSummary,
-) -> None:
-    if before is None:
-        return
-    if base is None:
-        if current is not None:
-            place.unlink()
-            summary.num_removed += 1
-    elif base != current:
-        write_atomically(place, base)
-        summary.num_written += 1
-    catalogue.forget_sidecar(path)
+    tagged: Iterable[tuple[str, Sequence[Tag]]],
+    words: WordList,
+    names: SidecarNames = SidecarNames.FULL,
+) -> SidecarSummary:
+    """Write the tags of each picture into its XMP file; a picture without tags gets no new file.
+
+    Args:
+        catalogue: Catalogue of the pictures.
+        tagged: Paths of pictures, and their tags.
+        words: Labels with their parents.
+        names: Names of the files. What an earlier run wrote under the other name is removed there.
+
+    Raises:
+        MissingPackageError: lxml is not installed.
+    """
+    files, places = _Files(catalogue.folder, catalogue), Names(catalogue.folder, names)
+    for path, tags in tagged:
+        with files.failing_as(path):
+            file, other = places.of(path), places.other(path)
+            kind = Path(path).suffix[1:] if names is SidecarNames.STEM else None
+            files.put(file, [[*reversed(words.above(tag.label)), tag.label] for tag in tags], kind=kind)
+            if other is not None and files.remove(other) and tags:
+                files.summary.beside[path] = other
+    return files.summary
 
 
-def _without_ours(current: bytes | None, before: Sidecar | None) -> bytes | None:
-    """The file as it would be had zerotag never written it."""
-    if current is None or before is None:
+def remove_sidecars(folder: Path, catalogue: Catalogue | None = None) -> SidecarSummary:
+    """Remove all that zerotag wrote into XMP files of a folder and its sub-folders.
+
+    Args:
+        folder: Folder of pictures.
+        catalogue: Its catalogue. Without one, files that zerotag did not make are not restored byte for byte.
+
+    Raises:
+        MissingPackageError: lxml is not installed.
+    """
+    files = _Files(folder, catalogue)
+    names = set() if catalogue is None else set(catalogue.sidecars())
+
+    def unlisted(error: OSError) -> None:
+        place = Path(error.filename).relative_to(folder).as_posix()
+        files.summary.failures[place] = f"the folder cannot be listed ({error.strerror})"
+
+    for place, _, found in os.walk(folder, onerror=unlisted):
+        names |= {(Path(place, name)).relative_to(folder).as_posix() for name in found if name.lower().endswith(XMP)}
+    for name in sorted(names):
+        with files.failing_as(name):
+            files.remove(name)
+    return files.summary
+
+
+class _Files:
+    """XMP files of a folder, each changed while no other process changes one of the same catalogue."""
+
+    def __init__(self, folder: Path, catalogue: Catalogue | None) -> None:
+        self.folder, self.catalogue, self.summary = folder, catalogue, SidecarSummary()
+        noted = {} if catalogue is None else catalogue.sidecars()
+        self._file_of = {written: file for file, written in noted.items()}
+
+    @contextmanager
+    def failing_as(self, name: str) -> Iterator[None]:
+        """Keep the reason why a file was left alone."""
+        try:
+            yield
+        except MissingPackageError:
+            raise
+        except (OSError, ValueError, ZerotagError) as error:  # lxml has no error of its own for what XML cannot hold
+            self.summary.failures[name] = getattr(error, "strerror", None) or str(error)
+
+    def put(self, file: str, labels: Sequence[Sequence[str]], *, kind: str | None) -> None:
+        """Make a file have these labels of zerotag, and no others; ``kind`` is the extension it must be of."""
+        with self._alone():
+            current = self._read(file)
+            note = self._note(file, current)
+            base = _without_ours(current, note)
+            if not labels:
+                self._restore(file, current, base, note)
+                return
+            owner = None if base is None or kind is None else xmp.extension_of(base)
+            if owner is not None and kind is not None and owner.casefold() != kind.casefold():
+                raise ZerotagError(f"it says that it belongs to a .{owner} file")
+            content, added = xmp.with_labels(base, labels)
+            new = Sidecar(file, base, _digest(content), added)
+            # noted before it is written: a process that dies in between leaves a note too many, never one too few
+            if self.catalogue is not None and new != note:
+                self.catalogue.note_sidecar(new)
+                self._forget_moved(file, note)
+            if content == current:
+                self.summary.num_same += 1
+                return
+            self._write(file, content, current)
+
+    def remove(self, file: str) -> bool:
+        """Take what zerotag wrote out of a file, and say whether the file is still there."""
+        with self._alone():
+            current = self._read(file)
+            note = self._note(file, current)
+            if note is None and (current is None or not xmp.is_marked(current)):
+                return current is not None
+            base = _without_ours(current, note)
+            self._restore(file, current, base, note)
+            return base is not None and current is not None
+
+    def _restore(self, file: str, current: bytes | None, base: bytes | None, note: Sidecar | None) -> None:
+        if current is not None and base is None:
+            self._check_same(file, current)
+            (self.folder / file).unlink()
+            self.summary.num_removed += 1
+        elif current is not None and base is not None and base != current:
+            self._write(file, base, current)
+        if self.catalogue is not None and note is not None:
+            self.catalogue.forget_sidecar(file)
+            self._forget_moved(file, note)
+
+    def _note(self, file: str, current: bytes | None) -> Sidecar | None:
+        """What the catalogue knows of a file, or of the one that it was before it was moved."""
+        if self.catalogue is None:
+            return None
+        note = self.catalogue.sidecar(file)
+        if current is None or (note is not None and _digest(current) == note.written):
+            return note
+        before = self._file_of.get(_digest(current))
+        return note if before is None else self.catalogue.sidecar(before) or note
+
+    def _forget_moved(self, file: str, note: Sidecar | None) -> None:
+        assert self.catalogue is not None
+        if note is not None and note.path != file and not os.path.lexists(self.folder / note.path):
+            self.catalogue.forget_sidecar(note.path)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.catalogue is None else self.catalogue.alone()
+
+    def _write(self, file: str, content: bytes, current: bytes | None) -> None:
+        place = self.folder / file
+        if current is not None and not os.access(place, os.W_OK):
+            raise ZerotagError("it is write-protected")
+        self._check_same(file, current)
+        write_atomically(place, content)
+        self.summary.num_written += 1
+
+    def _check_same(self, file: str, current: bytes | None) -> None:
+        if self._read(file) != current:
+            raise ZerotagError("another program wrote it at the same time; run the command again")
+
+    def _read(self, file: str) -> bytes | None:
+        place = self.folder / file
+        if not os.path.lexists(place):
+            return None
+        if place.is_symlink():
+            raise ZerotagError("it is a link; zerotag writes no file behind a link")
+        if not stat.S_ISREG(place.stat().st_mode):
+            raise ZerotagError("it is not a regular file")
+        return place.read_bytes()
+
+
+def _without_ours(current: bytes | None, note: Sidecar | None) -> bytes | None:
+    """The file as it would be had zerotag never written it; None where it would not be there."""
+    if current is None:
+        return None
+    if note is not None and _digest(current) == note.written:
+        return note.original
+    if note is not None and current == note.original:
         return current
-    if _digest(current) == before.written:
-        return before.original
-    if current == before.original:
+    if note is None and not xmp.is_marked(current):
         return current
-    return xmp.without_labels(current, before.added)
-
-
-def _read(place: Path) -> bytes | None:
-    if place.is_symlink():
-        raise ZerotagError("it is a link; zerotag writes no file behind a link")
-    return place.read_bytes() if place.exists() else None
+    return xmp.without_labels(current, [] if note is None else note.added)
 
 
 def _digest(content: bytes) -> bytes:

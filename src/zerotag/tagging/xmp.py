@@ -1,27 +1,32 @@
-"""Tags in XMP, the format in which photo managers exchange them: put into a packet, and taken out again.
+"""Tags in XMP, the format in which photo managers exchange them: added to a packet, and removed again.
 
-Written are ``dc:subject`` (flat), ``lr:hierarchicalSubject`` and ``digiKam:TagsList`` (below the root tag "zerotag");
-all else in a packet stays. Needs lxml. Sources: Adobe, XMP specification part 1, 2012;
-digiKam and Lightroom as they write.
+Written are ``dc:subject`` (flat), ``lr:hierarchicalSubject`` and ``digiKam:TagsList`` (below the root tag "zerotag"),
+and ``zerotag:AddedSubjects``, the flat keywords that were not there before: so a packet shows what is to be removed.
+All else in a packet is kept. Source of the properties: packets of digiKam, darktable and Lightroom.
+
+digiKam and Immich read the first of these lists that is there and pass over the others: ``digiKam:TagsList``, those of
+other programs, ``lr:hierarchicalSubject``, ``dc:subject``. So a list is made only where it hides no keyword of others.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.tagging.xmp_packet import Packet, Property, text_of
 
 ROOT_TAG = "zerotag"
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-NAMESPACES = {
-    "x": "adobe:ns:meta/",
-    "rdf": RDF,
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "lr": "http://ns.adobe.com/lightroom/1.0/",
-    "digiKam": "http://www.digikam.org/ns/1.0/",
-}
-FLAT, ADOBE, DIGIKAM = ("dc", "subject", "Bag"), ("lr", "hierarchicalSubject", "Bag"), ("digiKam", "TagsList", "Seq")
+FLAT = Property("dc", "subject", ("http://purl.org/dc/elements/1.1/", "http://purl.org/dc/1.1/"))
+ADOBE = Property("lr", "hierarchicalSubject", ("http://ns.adobe.com/lightroom/1.0/",), separator="|")
+DIGIKAM = Property("digiKam", "TagsList", ("http://www.digikam.org/ns/1.0/",), "Seq", separator="/")
+OF_OTHERS = (
+    "{http://ns.microsoft.com/photo/1.0/}LastKeywordXMP",
+    "{http://ns.iview-multimedia.com/mediapro/1.0/}CatalogSets",
+    "{http://ns.acdsee.com/iptc/1.0/}categories",
+)
+ADDED = Property("zerotag", "AddedSubjects", ("urn:zerotag:xmp/1.0/",))  # exiv2 appends a slash where there is none
+EXTENSION = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"
 EMPTY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
     b' <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n  <rdf:Description rdf:about=""/>\n'
@@ -29,119 +34,110 @@ EMPTY = (
 )
 
 
-def with_labels(packet: bytes | None, labels: Sequence[Sequence[str]]) -> tuple[bytes, list[str]]:
-    """A packet with labels put in, and those flat keywords that were not there before.
+def with_labels(content: bytes | None, labels: Sequence[Sequence[str]]) -> tuple[bytes, list[str]]:
+    """A packet with labels added, and the flat keywords among them that were not there before.
+
+    A keyword that differs from a present one in case or Unicode form alone counts as present.
 
     Args:
-        packet: what is there already, without labels of zerotag; None for a new one.
-        labels: each one below what stands above it, such as ("animal", "cat", "kitten").
+        content: Packet without labels of zerotag; None for a new one.
+        labels: Each label below its parents, such as ("animal", "cat", "kitten").
 
     Raises:
         MissingPackageError: lxml is not installed.
-        ZerotagError: the packet is no XMP.
+        ZerotagError: the packet is not XMP, or has a property in a form that cannot be changed safely.
+        ValueError: a label has a character that XML cannot hold.
     """
-    tree = _parsed(EMPTY if packet is None else packet)
-    flat = list(dict.fromkeys(part for label in labels for part in reversed(label)))
-    known = set(_texts(tree, FLAT))
-    added = [keyword for keyword in flat if keyword not in known]
-    _add(tree, FLAT, added)
-    for form, mark in ((ADOBE, "|"), (DIGIKAM, "/")):
-        parts = ([ROOT_TAG, *(part.replace(mark, " ") for part in label)] for label in labels)
-        _add(tree, form, [mark.join(path) for path in parts])
-    return _written(tree, EMPTY if packet is None else packet), added
+    packet = Packet(EMPTY if content is None else content)
+    known = {_folded(text) for text in packet.texts(FLAT)}
+    added = []
+    for keyword in (part for label in labels for part in reversed(label)):
+        if _folded(keyword) not in known:
+            known.add(_folded(keyword))
+            added.append(keyword)
+    forms = _shown_with_theirs(packet)
+    packet.append(FLAT, added)
+    for form in forms:
+        mark = form.separator or ""
+        packet.append(form, [mark.join([ROOT_TAG, *(part.replace(mark, " ") for part in label)]) for label in labels])
+    packet.append(ADDED, added)
+    return packet.to_bytes(), added
 
 
-def without_labels(packet: bytes, added: Sequence[str]) -> bytes:
-    """A packet without the flat keywords ``added`` and without all that stands below the root tag.
+def without_labels(content: bytes, added: Sequence[str] = ()) -> bytes | None:
+    """A packet without what zerotag added; None where nothing else was in it.
+
+    Args:
+        content: Packet that zerotag wrote, whatever other programs changed in it since.
+        added: Flat keywords to remove where the packet no longer lists them itself.
 
     Raises:
         MissingPackageError: lxml is not installed.
-        ZerotagError: the packet is no XMP.
+        ZerotagError: the packet is not XMP, or has a property in a form that cannot be changed safely.
     """
-    tree = _parsed(packet)
-    for form, mark in ((FLAT, None), (ADOBE, "|"), (DIGIKAM, "/")):
-        for entry in _entries(tree, form):
-            text = entry.text or ""
-            if text in added if mark is None else text.split(mark)[0] == ROOT_TAG:
-                entry.getparent().remove(entry)
-    for prefix, name, kind in (FLAT, ADOBE, DIGIKAM):
-        for found in tree.getroot().iter(f"{{{NAMESPACES[prefix]}}}{name}"):
-            if not found.findall(f"{{{RDF}}}{kind}/{{{RDF}}}li"):
-                found.getparent().remove(found)
-    return _written(tree, packet)
+    packet = Packet(content)
+    listed = packet.texts(ADDED)
+    flat = {*(listed or added), ROOT_TAG}
+    for item in packet.items(FLAT):
+        if (text := text_of(item)) in flat:
+            flat.remove(text)  # another one of the same text is somebody else's
+            packet.remove(item)
+    for form in (ADOBE, DIGIKAM):
+        for item in packet.items(form):
+            if text_of(item).split(form.separator)[0] == ROOT_TAG:
+                packet.remove(item)
+    for item in packet.items(ADDED):
+        packet.remove(item)
+    packet.forget_namespace(ADDED.namespaces[0])
+    return None if listed and packet.is_empty() else packet.to_bytes()
 
 
-def keywords(packet: bytes) -> list[str]:
+def is_marked(content: bytes) -> bool:
+    """Whether zerotag wrote into a packet, as far as its content shows; False for what is not XMP.
+
+    Raises:
+        MissingPackageError: lxml is not installed.
+    """
+    if ROOT_TAG.encode() not in content.replace(b"\0", b""):
+        return False
+    try:
+        packet = Packet(content)
+        roots = [text.split(form.separator)[0] for form in (ADOBE, DIGIKAM) for text in packet.texts(form)]
+        return ROOT_TAG in roots or bool(packet.texts(ADDED))
+    except MissingPackageError:
+        raise
+    except ZerotagError:
+        return False
+
+
+def keywords(content: bytes) -> list[str]:
     """Flat keywords of a packet.
 
     Raises:
         MissingPackageError: lxml is not installed.
-        ZerotagError: the packet is no XMP.
+        ZerotagError: the packet is not XMP, or has the keywords in a form that cannot be read for sure.
     """
-    return _texts(_parsed(packet), FLAT)
+    return Packet(content).texts(FLAT)
 
 
-def _parsed(packet: bytes) -> Any:
-    try:
-        from lxml import etree
-    except ImportError as error:
-        raise MissingPackageError("lxml", "library", "XMP") from error
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        tree = etree.ElementTree(etree.fromstring(packet, parser))
-    except etree.XMLSyntaxError as error:
-        raise ZerotagError(f"it is no XMP ({error})") from error
-    if tree.docinfo.doctype or (
-        tree.getroot().find(f".//{{{RDF}}}RDF") is None and tree.getroot().tag != f"{{{RDF}}}RDF"
-    ):
-        raise ZerotagError("it is no XMP (no rdf:RDF in it, or a document type before it)")
-    return tree
+def extension_of(content: bytes) -> str | None:
+    """The extension of the file that a sidecar says it belongs to (``photoshop:SidecarForExtension``), if it says so.
+
+    Raises:
+        MissingPackageError: lxml is not installed.
+        ZerotagError: the packet is not XMP.
+    """
+    return Packet(content).value(EXTENSION)
 
 
-def _written(tree: Any, packet: bytes) -> bytes:
-    from lxml import etree
-
-    has_declaration = packet.lstrip(b"\xef\xbb\xbf").startswith(b"<?xml ")
-    content: bytes = etree.tostring(tree, encoding="UTF-8", xml_declaration=has_declaration)
-    return content + (b"\n" if packet.endswith(b"\n") and not content.endswith(b"\n") else b"")
-
-
-def _entries(tree: Any, form: tuple[str, str, str]) -> list[Any]:
-    prefix, name, _ = form
-    return [
-        entry
-        for found in tree.getroot().iter(f"{{{NAMESPACES[prefix]}}}{name}")
-        for entry in found.iter(f"{{{RDF}}}li")
-    ]
+def _shown_with_theirs(packet: Packet) -> list[Property]:
+    """The hierarchical lists that hide none of the keywords that are there."""
+    has_adobe, has_digikam = bool(packet.texts(ADOBE)), bool(packet.texts(DIGIKAM))
+    has_others = bool(packet.texts(FLAT)) or any(packet.has(tag) for tag in OF_OTHERS)
+    adobe = [ADOBE] if has_adobe or has_digikam or not has_others else []
+    digikam = [DIGIKAM] if has_digikam or not (has_adobe or has_others) else []
+    return adobe + digikam
 
 
-def _texts(tree: Any, form: tuple[str, str, str]) -> list[str]:
-    return [entry.text or "" for entry in _entries(tree, form)]
-
-
-def _add(tree: Any, form: tuple[str, str, str], texts: Sequence[str]) -> None:
-    """Append entries to the list of this name, which is made where there is none."""
-    from lxml import etree
-
-    prefix, name, kind = form
-    if not texts:
-        return
-    tag = f"{{{NAMESPACES[prefix]}}}{name}"
-    found = next(tree.getroot().iter(tag), None)
-    if found is None:
-        found = etree.SubElement(_description(tree), tag, nsmap={prefix: NAMESPACES[prefix]})
-    lists = [child for child in found if child.tag in {f"{{{RDF}}}{one}" for one in ("Bag", "Seq", "Alt")}]
-    listed = lists[0] if lists else etree.SubElement(found, f"{{{RDF}}}{kind}", nsmap={"rdf": RDF})
-    for text in texts:
-        etree.SubElement(listed, f"{{{RDF}}}li").text = text
-
-
-def _description(tree: Any) -> Any:
-    from lxml import etree
-
-    root = tree.getroot()
-    rdf = root if root.tag == f"{{{RDF}}}RDF" else root.find(f".//{{{RDF}}}RDF")
-    description = rdf.find(f"{{{RDF}}}Description")
-    return (
-        etree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""}) if description is None else description
-    )
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text.strip().casefold())
