@@ -94,9 +94,8 @@ def test_pictures_that_are_added_moved_and_deleted(client: TestClient, changing:
     (changing.folder / "01.png").rename(changing.folder / "moved.png")
     changing.tag()
     assert everywhere(client) == [{"moved.png", *(f"{n:02}.png" for n in range(2, 8))}] * 3
-    for file in changing.folder.iterdir():
-        file.unlink()
-    changing.tag()
+    with Catalogue(changing.place) as catalogue:
+        catalogue.forget(catalogue.files())
     answer = client.post("/search", json={"words": ["red"]})
     assert answer.status_code == 400 and "has no pictures of this model" in answer.json()["detail"]
     assert client.get("/pictures").json() == {"total": 0, "pictures": []}
@@ -170,8 +169,11 @@ def test_a_catalogue_that_is_replaced(client: TestClient, changing: Library, tmp
 
 
 @pytest.mark.parametrize("content", [b"", b"no catalogue" * 1000])
-def test_a_catalogue_that_is_overwritten(client: TestClient, changing: Library, content: bytes) -> None:
+def test_a_catalogue_that_is_overwritten(
+    client: TestClient, changing: Library, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found(client)
+    monkeypatch.setattr(database, "SECONDS_TO_WAIT", 0.1)
     changing.place.write_bytes(content)
     assert {status for status, _ in details(client)} <= {404, 503}
     changing.place.unlink()

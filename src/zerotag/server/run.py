@@ -41,6 +41,7 @@ def run(what: str, labels: str | None, port: int) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((ADDRESS, port))
+            listening.listen()  # who reads the address may ask at once
         except OSError as error:
             raise ZerotagError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
         print(f"http://{ADDRESS}:{listening.getsockname()[1]}  (Ctrl-C stops it)", flush=True)

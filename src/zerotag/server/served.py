@@ -52,17 +52,18 @@ class ServedFolder:
         self.folder = folder
         self.path = folder.catalogue.path
         self._opened = ExitStack()
+        self._opened.push(folder.catalogue)
         self._file = _identity(self.path)
         self._index: Index | None = None
         self._tags: tuple[FolderTags, tuple[int, int]] | None = None
 
     def close(self) -> None:
-        """Close the catalogue, where it was opened once more."""
+        """Close the catalogue."""
         self._opened.close()
 
     def number(self) -> tuple[int, Path]:
         """Number of contents with tags, and the folder."""
-        with self._connected() as catalogue:
+        with self._connected(reading=True) as catalogue:
             return len(catalogue.digests(self.folder.tagger.identity)), catalogue.folder
 
     def place(self, digest: bytes) -> Path:
@@ -71,7 +72,7 @@ class ServedFolder:
         Raises:
             GoneError: The library has no such picture.
         """
-        with self._connected() as catalogue:
+        with self._connected(reading=True) as catalogue:
             path = catalogue.path_of(digest)
             if path is None:
                 raise GoneError(f"the library has no picture {digest.hex()}")
@@ -157,9 +158,9 @@ class ServedFolder:
             raise
 
     @contextmanager
-    def _connected(self) -> Iterator[Catalogue]:
+    def _connected(self, *, reading: bool = False) -> Iterator[Catalogue]:
         """A connection of the caller's own."""
-        with _opened(self.path) as catalogue, _explained():
+        with _opened(self.path, reading=reading) as catalogue, _explained():
             yield catalogue
 
 
@@ -170,9 +171,9 @@ def _shown(catalogue: Catalogue, tags: FolderTags, paths: Sequence[str]) -> list
     return [Shown(path, d, tagged[path], verdicts.get(d, {})) for path, d in zip(paths, digests, strict=True)]
 
 
-def _opened(path: Path) -> Catalogue:
+def _opened(path: Path, *, reading: bool = False) -> Catalogue:
     try:
-        return Catalogue(path)
+        return Catalogue(path, reading=reading)
     except ZerotagError as error:
         raise UnusableError(str(error)) from error
 
