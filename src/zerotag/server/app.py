@@ -133,7 +133,7 @@ def create_app(
         await called(service.judge, said.digest, said.label, said.accepted)
         return forms.Kept()
 
-    contents = {"application/json": {"schema": {}}} | dict.fromkeys(MEDIA.values(), BINARY)
+    contents: dict[str, Any] = {"application/json": {"schema": {}}} | dict.fromkeys(MEDIA.values(), BINARY)
 
     @app.get("/export", response_class=Response, responses={200: {"content": contents}})
     async def exported(wanted: Annotated[forms.ExportParameters, Query()]) -> Response:

@@ -58,8 +58,9 @@ class ServedFolder:
         self._tags: tuple[FolderTags, tuple[int, int]] | None = None
 
     def close(self) -> None:
-        """Close the catalogue."""
+        """Close the catalogue; it is opened again where the server is started again."""
         self._opened.close()
+        self._file = None
 
     def number(self) -> tuple[int, Path]:
         """Number of contents with tags, and the folder."""
