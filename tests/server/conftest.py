@@ -35,7 +35,7 @@ def library(toy_run: Path, squares: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(library: Path, toy_run: Path) -> Iterator[TestClient]:
     from zerotag.tagging.tagged import opened
 
@@ -46,9 +46,16 @@ def client(library: Path, toy_run: Path) -> Iterator[TestClient]:
             yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone(toy_run: Path) -> Iterator[TestClient]:
     """A model without a library."""
     service = Service(str(toy_run), Tagger.load(toy_run))
     with TestClient(create_app(service), base_url=HERE, raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def no_mistake(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing reaches the server's last resort, which answers 500 and logs a line."""
+    yield
+    assert [r.getMessage() for r in caplog.get_records("call") if r.name == "zerotag.server.limits"] == []

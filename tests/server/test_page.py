@@ -122,3 +122,27 @@ def test_what_is_no_picture_is_told(page: Page, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
     drop(page, tmp_path / "bad.png")
     expect(page.locator("#caption")).to_contain_text("cannot be read")
+
+
+def test_what_the_server_says_is_shown(page: Page, library: Path, tmp_path: Path) -> None:
+    expect(page.locator(".grid li")).to_have_count(40)
+    page.locator("#words").fill("red" * 100)
+    page.get_by_role("button", name="Use these words").click()
+    expect(page.locator("#words-told")).to_contain_text("at most 200 characters")
+    page.get_by_label("Search the library").fill("-")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#library-told")).to_contain_text("is blank")
+    with page.expect_download() as download:
+        page.locator("#export").select_option("coco")
+    assert download.value.suggested_filename == "tags-coco.json"
+
+    page.get_by_role("button", name="Browse all").click()
+    expect(page.locator("#library-told")).to_have_text("48 pictures")
+    aside = tmp_path / "aside"
+    (library / "47.png").rename(aside)
+    try:
+        page.get_by_role("button", name="More pictures").click()
+        page.locator(".grid li").last.scroll_into_view_if_needed()
+        expect(page.locator(".grid li").last).to_contain_text("is there no more")
+    finally:
+        aside.rename(library / "47.png")

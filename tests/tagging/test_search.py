@@ -91,6 +91,38 @@ def test_an_example_is_its_own_best_match(tagger: Tagger, squares: Path, tmp_pat
         assert len(index.search(Query.of(["red"]), top=500)) == 48
 
 
+def test_what_others_change_is_searched_as_it_is_now(tagger: Tagger, tmp_path: Path) -> None:
+    S = np.random.default_rng(1).normal(size=(3, *tagger.vectors_shape)).astype(np.float16)
+    files = [File(f"{index}.jpg", 1, 1, bytes([index])) for index in range(3)]
+    contents = [Content(file.digest or b"", 10, 10, one) for file, one in zip(files, S, strict=True)]
+
+    def found() -> set[str]:
+        return {match.path for match in index.search(Query.of(["red"]))}
+
+    with Catalogue(tmp_path / "c.zerotag", tmp_path) as catalogue, Catalogue(tmp_path / "c.zerotag") as other:
+        catalogue.save(files[:2], contents[:2], catalogue.model(tagger.identity, tagger.vectors_shape))
+        index = Index(catalogue, tagger)
+        assert found() == {"0.jpg", "1.jpg"}
+        other.save(files[2:], contents[2:], index.model)
+        assert found() == {"0.jpg", "1.jpg", "2.jpg"}
+        other.forget(["0.jpg"])
+        assert found() == {"1.jpg", "2.jpg"}
+        catalogue.forget(["1.jpg"])
+        assert found() == {"2.jpg"}
+        with catalogue.snapshot():
+            other.forget(["2.jpg"])
+            assert found() == {"2.jpg"}
+        with pytest.raises(ZerotagError, match="has no pictures of this model"):
+            found()
+
+
+@pytest.mark.parametrize("words", [[""], ["  "], ["-"], ["red", "- "], ["\u3000"]])
+def test_blank_words_are_refused(words: list[str]) -> None:
+    with pytest.raises(ZerotagError, match="is blank"):
+        Query.of(words)
+    assert Query.of([" red ", " -blue"]) == Query(("red",), ("blue",))
+
+
 def test_what_cannot_be_searched(tagger: Tagger, tmp_path: Path) -> None:
     with pytest.raises(ZerotagError, match="nothing is looked for"):
         Query.of(["-red"])

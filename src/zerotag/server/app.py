@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from zerotag.errors import UnknownNameError, ZerotagError
-from zerotag.server.limits import MAX_AT_ONCE, MAX_BODY_BYTES, Limits
+from zerotag.server import forms
+from zerotag.server.limits import MAX_AT_ONCE, MAX_BODY_BYTES, Limits, problem
+from zerotag.server.served import GoneError, UnusableError
 from zerotag.server.service import Service
-from zerotag.tagging.words import Word
 
 AT_WORK = 4
+FAULTS_SHOWN = 3
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-SAFE = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 MEDIA = {
     "csv": "text/csv",
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",
 }
+PROBLEMS = {
+    400: "What was asked makes no sense, or a word has no vector, or the picture cannot be read",
+    403: "The request came from a page of another site",
+    404: "There is no such picture or format, or not any more",
+    408: "The body stopped coming",
+    413: "The body is too large",
+    415: "The body is compressed, in parts, or not of the type that is read here",
+    422: "A parameter or a field is missing, unknown or out of its bounds",
+    503: "Too many requests at once, or the library cannot be used at the moment",
+}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+PICTURE_BODY = {
+    "requestBody": {"content": dict.fromkeys(("application/octet-stream", "image/jpeg", "image/png"), BINARY)}
+}
+HOW_TO_SEND = "send the picture itself as the body, as this does: curl --data-binary @picture.jpg"
 
-
-class Tag(BaseModel):
-    """A label of a picture; ``confidence`` is null where the model was not calibrated."""
-
-    label: str
-    score: float
-    seen: bool
-    confidence: float | None
-    threshold: float | None
-    above: list[str]
-
-
-class Tagged(BaseModel):
-    """Tags of a picture that was sent; ``missing`` are words without a vector."""
-
-    digest: str
-    tags: list[Tag]
-    missing: list[str]
-
-
-class Search(BaseModel):
-    """Words, unwanted ones with a minus sign before them, and digests of pictures to resemble."""
-
-    words: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=32)] = []
-    like: Annotated[list[str], Field(max_length=8)] = []
-    top: Annotated[int, Field(ge=1, le=1000)] = 50
-
-
-class Verdict(BaseModel):
-    """What somebody said of a label of a picture; null takes it back."""
-
-    digest: str
-    label: Annotated[str, Field(min_length=1, max_length=200)]
-    accepted: bool | None
+Result = TypeVar("Result")
 
 
 def create_app(
@@ -77,18 +58,20 @@ def create_app(
         service.close()
 
     app = FastAPI(
-        title="zerotag", summary="Tag pictures with any words", lifespan=lifespan, docs_url=None, redoc_url=None
+        title="zerotag",
+        summary="Tag pictures with any words",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={status: {"model": forms.Problem, "description": why} for status, why in PROBLEMS.items()},
     )
     options: dict[str, Any] = {"max_body_bytes": max_body_bytes, "max_at_once": MAX_AT_ONCE}
     app.add_middleware(Limits, **(options if hosts is None else options | {"hosts": hosts}))
+    _explain_mistakes(app)
     at_work = CapacityLimiter(AT_WORK)
 
-    async def called(function: Any, *arguments: Any) -> Any:
-        return await to_thread.run_sync(lambda: function(*arguments), limiter=at_work)
-
-    @app.exception_handler(ZerotagError)
-    async def mistake(_: Request, error: ZerotagError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 404 if isinstance(error, UnknownNameError) else 400)
+    async def called(function: Callable[..., Result], *arguments: Any) -> Result:
+        return await to_thread.run_sync(partial(function, *arguments), limiter=at_work)
 
     for path, name, media in (
         ("/", "page.html", "text/html"),
@@ -98,80 +81,126 @@ def create_app(
         _static(app, path, name, media)
 
     @app.get("/health")
-    async def health() -> dict[str, Any]:
+    async def health() -> forms.Health:
         """What is served."""
-        found: dict[str, Any] = await to_thread.run_sync(service.health)  # not behind those who wait for the model
-        return found
+        return await to_thread.run_sync(service.health)  # not behind those who wait for the model
 
-    @app.post("/tag")
-    async def tag(
-        request: Request,
-        label: Annotated[list[str] | None, Query(description="Words; those that are set when left out.")] = None,
-        top_k: Annotated[int, Query(ge=1, le=1000)] = 20,
-    ) -> Tagged:
+    @app.post("/tag", openapi_extra=PICTURE_BODY)
+    async def tag(content: Sent, wanted: Annotated[forms.TagParameters, Query()]) -> forms.Tagged:
         """Tag the picture that is the body."""
-        return Tagged.model_validate(await called(service.tag, await request.body(), label, top_k))
+        return await called(service.tag, content, wanted.label, wanted.top_k)
 
-    @app.post("/explain")
-    async def explain(
-        request: Request, label: str, digest: Annotated[str | None, Query(description="Of a library's picture.")] = None
-    ) -> dict[str, Any]:
+    @app.post("/explain", openapi_extra=PICTURE_BODY)
+    async def explain(content: Sent, wanted: Annotated[forms.ExplainParameters, Query()]) -> forms.Explained:
         """Where a label's score comes from, in the picture that is the body, or in one of the library."""
-        content = await request.body() if digest is None else await called(service.content, digest)
-        found: dict[str, Any] = await called(service.explain, content, label)
-        return found
+        return await called(service.explain, wanted.label, wanted.digest, content)
 
     @app.get("/labels")
-    async def labels() -> list[Word]:
+    async def labels() -> list[forms.KnownWord]:
         """The words that pictures are tagged with."""
-        return [Word.model_validate(word) for word in service.labels()]
+        return service.labels()
 
     @app.put("/labels")
-    async def set_labels(words: Annotated[list[Word], Field(min_length=1, max_length=20_000)]) -> dict[str, list[str]]:
+    async def set_labels(
+        words: Annotated[list[forms.Word], Field(min_length=1, max_length=forms.MOST_LABELS)],
+    ) -> forms.Missing:
         """Set other words; told are those that have no vector."""
-        plain = [word.model_dump(exclude_defaults=True) for word in words]
-        return {"missing": await called(service.set_labels, plain)}
+        return await called(service.set_labels, words)
 
     @app.post("/search")
-    async def search(query: Search) -> list[dict[str, Any]]:
+    async def search(query: forms.Search) -> list[forms.Match]:
         """Find pictures of the library by any words."""
-        found: list[dict[str, Any]] = await called(service.search, query.words, query.like, query.top)
-        return found
+        return await called(service.search, query.words, query.like, query.top)
 
     @app.get("/pictures")
-    async def pictures(
-        start: Annotated[int, Query(ge=0)] = 0, number: Annotated[int, Query(ge=1, le=200)] = 40
-    ) -> dict[str, Any]:
+    async def pictures(page: Annotated[forms.Page, Query()]) -> forms.Pictures:
         """Some pictures of the library, with their tags."""
-        found: dict[str, Any] = await called(service.pictures, start, number)
-        return found
+        return await called(service.pictures, page.start, page.number)
 
     @app.get("/picture-tags/{digest}")
-    async def picture_tags(digest: str) -> dict[str, Any]:
+    async def picture_tags(digest: forms.Digest) -> forms.LibraryPicture:
         """A picture of the library with its tags."""
-        found: dict[str, Any] = await called(service.picture, digest)
-        return found
+        return await called(service.picture, digest)
 
-    @app.get("/picture/{digest}")
-    async def picture(digest: str) -> Response:
+    @app.get("/picture/{digest}", response_class=Response, responses={200: {"content": {"image/jpeg": BINARY}}})
+    async def picture(digest: forms.Digest) -> Response:
         """A picture of the library, made small."""
-        return Response(await called(service.thumbnail, digest), media_type="image/jpeg", headers=FOREVER | SAFE)
+        return Response(await called(service.thumbnail, digest), media_type="image/jpeg", headers=FOREVER)
 
     @app.post("/verdict")
-    async def verdict(said: Verdict) -> dict[str, bool]:
+    async def verdict(said: forms.Verdict) -> forms.Kept:
         """Keep whether a label is right for a picture of the library."""
         await called(service.judge, said.digest, said.label, said.accepted)
-        return {"kept": True}
+        return forms.Kept()
 
-    @app.get("/export")
-    async def exported(form: Annotated[str, Query(alias="format")] = "csv") -> Response:
+    contents: dict[str, Any] = {"application/json": {"schema": {}}} | dict.fromkeys(MEDIA.values(), BINARY)
+
+    @app.get("/export", response_class=Response, responses={200: {"content": contents}})
+    async def exported(wanted: Annotated[forms.ExportParameters, Query()]) -> Response:
         """The library's tags as a file for another program."""
+        form = wanted.format
         content = await called(service.exported, form)
         name = f"tags.{form}" if form in MEDIA else f"tags-{form}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(content, media_type=MEDIA.get(form, "application/json"), headers=headers | SAFE)
+        return Response(content, media_type=MEDIA.get(form, "application/json"), headers=headers)
 
     return app
+
+
+async def _sent(request: Request) -> bytes:
+    """The picture that is the body of a request."""
+    if request.headers.get("content-type", "").strip().lower().startswith("multipart/"):
+        raise OtherTypeError(f"bodies in parts are not read; {HOW_TO_SEND}")
+    return await request.body()
+
+
+Sent = Annotated[bytes, Depends(_sent)]
+
+
+class OtherTypeError(ZerotagError):
+    """A body of a type that is not read."""
+
+
+STATUSES: dict[type[Exception], int] = {
+    OtherTypeError: 415,
+    UnusableError: 503,
+    GoneError: 404,
+    UnknownNameError: 404,
+    ZerotagError: 400,
+}
+
+
+def _explain_mistakes(app: FastAPI) -> None:
+    """Answer what was wrong in a sentence, whoever found it."""
+
+    @app.exception_handler(ZerotagError)
+    async def mistake(_: Request, error: ZerotagError) -> JSONResponse:
+        return problem(next(status for kind, status in STATUSES.items() if isinstance(error, kind)), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def misfit(request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = error.errors()
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if any(fault["loc"] == ("body",) for fault in faults) and not kind.endswith(("/json", "+json")):
+            return problem(415, "the body is read as JSON; send it with the header Content-Type: application/json")
+        return problem(422, "; ".join(_sentence(fault) for fault in faults[:FAULTS_SHOWN]))
+
+    @app.exception_handler(OSError)
+    async def machine(_: Request, error: OSError) -> JSONResponse:
+        return problem(503, f"this machine could not do it ({error.strerror or error})")
+
+    @app.exception_handler(MemoryError)
+    async def memory(_: Request, error: MemoryError) -> JSONResponse:
+        return problem(503, "there is not enough memory for this; ask for less")
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    """What is wrong where; without what was sent, which may be long, or no text."""
+    where, *inner = fault["loc"]
+    if fault["type"] == "json_invalid":
+        return f"the body is not valid JSON: {fault['ctx']['error']} at character {inner[0]}"
+    name = ".".join(map(str, inner))[: forms.MOST_CHARACTERS]
+    return f"'{name}' in the {where}: {fault['msg']}" if inner else f"the {where}: {fault['msg']}"
 
 
 def _static(app: FastAPI, path: str, name: str, media: str) -> None:
@@ -180,4 +209,4 @@ def _static(app: FastAPI, path: str, name: str, media: str) -> None:
 
     @app.get(path, include_in_schema=False, response_class=HTMLResponse)
     async def file() -> Response:
-        return Response(content, media_type=media, headers=SAFE)
+        return Response(content, media_type=media)

@@ -14,6 +14,7 @@ from zerotag.tagging.tagger import Tagger
 from zerotag.tagging.words import read_words
 
 ADDRESS = "127.0.0.1"
+SECONDS_TO_STOP = 3
 
 
 def run(what: str, labels: str | None, port: int) -> None:
@@ -40,8 +41,14 @@ def run(what: str, labels: str | None, port: int) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((ADDRESS, port))
+            listening.listen()  # who reads the address may ask at once
         except OSError as error:
             raise ZerotagError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
         print(f"http://{ADDRESS}:{listening.getsockname()[1]}  (Ctrl-C stops it)", flush=True)
-        config = uvicorn.Config(create_app(service), log_level="warning", timeout_keep_alive=20)
+        config = uvicorn.Config(
+            create_app(service),
+            log_level="warning",
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=SECONDS_TO_STOP,  # a client may never send the rest
+        )
         uvicorn.Server(config).run(sockets=[listening])

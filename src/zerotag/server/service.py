@@ -1,31 +1,42 @@
-"""What the server does, apart from HTTP: a model and, where there is one, a catalogue, used by one call at a time."""
+"""What the server does, apart from HTTP: a model and, where there is one, a tagged folder, for one call at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from zerotag.errors import ZerotagError
 from zerotag.images import BadPictureError
-from zerotag.tagging.catalogue import Catalogue
-from zerotag.tagging.export import export
-from zerotag.tagging.folder import FolderTags, Rule
-from zerotag.tagging.readers import DIGEST_BYTES, Readers, Refusal, decoded_bytes, thumbnail
-from zerotag.tagging.search import Index, Query
+from zerotag.server import forms
+from zerotag.server.served import GoneError, ServedFolder, Shown
+from zerotag.tagging.readers import (
+    DIGEST_BYTES,
+    Decoded,
+    Readers,
+    Refusal,
+    decoded,
+    decoded_bytes,
+    digest_of,
+    thumbnail,
+)
+from zerotag.tagging.search import Query
 from zerotag.tagging.tagged import TaggedFolder
 from zerotag.tagging.tagger import Tag, Tagger
 from zerotag.tagging.words import Vocabulary, WordList
 
-TOP_K = 20
 THUMBNAIL_PX = 480
+SENT = Path("that was sent")
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,146 +60,125 @@ class Service:
     def __init__(
         self, model: str, tagger: Tagger, words: WordList | None = None, library: TaggedFolder | None = None
     ) -> None:
-        self.model, self.tagger, self.library = model, tagger, library
+        self.model, self.tagger = model, tagger
         self.vocabulary = tagger.vocabulary(words, allow_missing=True)
-        self.rule = library.rule if library else Rule(top_k=TOP_K)
+        self._library = None if library is None else ServedFolder(library)
         self._readers = Readers()
-        self._index: Index | None = None
-        self._tags: FolderTags | None = None
-        self._using_model = threading.Lock()
+        self._using_model, self._setting_words = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
-        """Stop the worker processes."""
+        """Stop the worker processes, and close the catalogue."""
         self._readers.close()
+        if self._library is not None:
+            self._library.close()
 
     @property
-    def catalogue(self) -> Catalogue:
-        """The catalogue.
+    def library(self) -> ServedFolder:
+        """The tagged folder.
 
         Raises:
             ZerotagError: a model is served without one.
         """
-        if self.library is None:
+        if self._library is None:
             raise ZerotagError("this server knows a model and no pictures; start it with: zerotag serve CATALOGUE")
-        return self.library.catalogue
+        return self._library
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> forms.Health:
         """What is served."""
-        pictures = 0 if self.library is None else len(self.catalogue.digests(self.tagger.identity))
-        return {
-            "status": "ok",
-            "model": self.model,
-            "calibrated": self.tagger.calibration is not None,
-            "heat_maps": self.tagger.network.model.has_heat_maps,
-            "pictures": pictures,
-            "folder": None if self.library is None else str(self.catalogue.folder),
-        }
+        pictures, folder = (0, None) if self._library is None else self._library.number()
+        return forms.Health(
+            model=self.model,
+            calibrated=self.tagger.calibration is not None,
+            heat_maps=self.tagger.network.model.has_heat_maps,
+            pictures=pictures,
+            folder=None if folder is None else str(folder),
+        )
 
-    def labels(self) -> list[dict[str, Any]]:
+    def labels(self) -> list[forms.KnownWord]:
         """The words that pictures are tagged with."""
-        return self.vocabulary.words.to_plain()
+        return [forms.KnownWord.model_validate(word.model_dump()) for word in self.vocabulary.words.words]
 
-    def set_labels(self, plain: Sequence[dict[str, Any]]) -> list[str]:
+    def set_labels(self, words: Sequence[forms.Word]) -> forms.Missing:
         """Other words; those without a vector are left out and told of.
 
         Raises:
             ZerotagError: a word comes twice, or none has a vector.
         """
-        with self._using_model:
-            self.vocabulary = self.tagger.vocabulary(WordList.of_plain(plain), allow_missing=True)
-            self._tags = None
-            if self.library is not None:
-                self.library = replace(self.library, vocabulary=self.vocabulary)
-                self.library.remember()
-        return list(self.vocabulary.missing)
+        wanted = WordList.of_plain(word.model_dump(exclude_defaults=True) for word in words)
+        with self._setting_words:
+            with self._using_model:
+                vocabulary = self.tagger.vocabulary(wanted, allow_missing=True)
+            if self._library is not None:
+                self._library.keep_words(vocabulary)
+            with self._using_model:
+                self.vocabulary = vocabulary
+                if self._library is not None:
+                    self._library.use_words(vocabulary)
+        return forms.Missing(missing=list(vocabulary.missing))
 
-    def uploaded(self, content: bytes) -> Uploaded:
-        """A picture that was sent, decoded in a worker process.
-
-        Raises:
-            BadPictureError: it cannot be decoded.
-        """
-        preprocessing = self.tagger.backbone.preprocessing
-        read = partial(decoded_bytes, side_px=preprocessing.size_px, resampling=preprocessing.resampling)
-        outcome = self._readers.one(read, content)
-        if isinstance(outcome, Refusal):
-            raise BadPictureError(Path("that was sent"), outcome.reason)
-        pixels = preprocessing.batch([outcome.pixels])
-        return Uploaded(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest(), pixels)
-
-    def tag(self, content: bytes, labels: Sequence[str] | None, top_k: int) -> dict[str, Any]:
+    def tag(self, content: bytes, labels: Sequence[str], top_k: int) -> forms.Tagged:
         """Tags of a picture that was sent, with the words that are set or with others."""
-        picture = self.uploaded(content)
+        picture = self._uploaded(content)
         with self._using_model:
             vocabulary = self.tagger.vocabulary(list(labels), allow_missing=True) if labels else self.vocabulary
             scores = self.tagger.scores(self.tagger.embed_pixels(picture.pixels), vocabulary)
             confidences = self.tagger.confidences(scores, vocabulary)
             (tags,) = self.tagger.rank(scores, vocabulary, top_k=top_k, confidences=confidences)
-        return {"digest": picture.digest.hex(), "tags": self._told(tags, vocabulary), "missing": vocabulary.missing}
+        told = _told(tags, vocabulary)
+        return forms.Tagged(digest=picture.digest.hex(), tags=told, missing=list(vocabulary.missing))
 
-    def explain(self, content: bytes, label: str) -> dict[str, Any]:
+    def explain(self, label: str, digest: str | None, content: bytes) -> forms.Explained:
         """Where in a picture a label's score comes from: a map brought to [0, 1].
+
+        Args:
+            label: what is looked for.
+            digest: of a picture of the library, or None for one that was sent.
+            content: the picture that was sent.
 
         Raises:
             ZerotagError: the model has no heat maps, or the label no vector.
         """
         self.tagger.require_heat_maps()
-        picture = self.uploaded(content)
+        pixels = self._uploaded(content).pixels if digest is None else self._batch(self._decoded(digest))
         with self._using_model:
-            (heat,) = self.tagger.heat_maps_of_pixels(picture.pixels, [label])[0]
+            (heat,) = self.tagger.heat_maps_of_pixels(pixels, [label])[0]
         span = float(np.ptp(heat)) or 1.0
-        return {"label": label, "heat": np.round((heat - heat.min()) / span, 4).tolist()}
+        return forms.Explained(label=label, heat=np.round((heat - heat.min()) / span, 4).tolist())
 
-    def search(self, words: Sequence[str], like: Sequence[str], top: int) -> list[dict[str, Any]]:
+    def search(self, words: Sequence[str], like: Sequence[str], top: int) -> list[forms.Match]:
         """Pictures of the library that match, best first."""
-        paths = [self.catalogue.folder / self._path(digest) for digest in like]
+        side = self.tagger.backbone.preprocessing.size_px
+        pictures = [Image.frombytes("RGB", (side, side), self._decoded(digest).pixels) for digest in like]
         with self._using_model:
-            if self._index is None:
-                self._index = Index(self.catalogue, self.tagger)
-            found = self._index.search(Query.of(words, paths), top=top)
-        digests = self.catalogue.digests_of([match.path for match in found])
-        return [{"path": m.path, "digest": d.hex(), "match": m.match} for m, d in zip(found, digests, strict=True)]
+            found = self.library.search(Query.of(words, pictures), top)
+        return [forms.Match(path=path, digest=digest.hex(), match=match) for path, digest, match in found]
 
-    def pictures(self, start: int, number: int) -> dict[str, Any]:
+    def pictures(self, start: int, number: int) -> forms.Pictures:
         """Some pictures of the library with their tags and what people said of these."""
-        paths = [path for path, file in self.catalogue.files().items() if file.reason is None]
-        return {"total": len(paths), "pictures": self._rows(paths[start : start + number])}
+        with self._using_model:
+            total, shown = self.library.shown(start, number)
+            return forms.Pictures(total=total, pictures=[self._row(one) for one in shown])
 
-    def picture(self, digest: str) -> dict[str, Any]:
+    def picture(self, digest: str) -> forms.LibraryPicture:
         """One picture of the library with its tags and what people said of these.
 
         Raises:
-            ZerotagError: the library has no such picture.
+            GoneError: the library has no such picture.
         """
-        (row,) = self._rows([self._path(digest)])
-        return row
+        with self._using_model:
+            return self._row(self.library.shown_one(_content(digest)))
 
     def thumbnail(self, digest: str) -> bytes:
         """A picture of the library, made small, as JPEG.
 
         Raises:
-            ZerotagError: the library has no such picture.
-            BadPictureError: it cannot be decoded any more.
+            GoneError: the library has no such picture, or its file was deleted, changed or locked away since.
         """
-        place = self.catalogue.folder / self._path(digest)
-        outcome = self._readers.one(partial(thumbnail, side_px=THUMBNAIL_PX), place)
-        if isinstance(outcome, Refusal):
-            raise BadPictureError(place, outcome.reason)
-        return outcome
-
-    def content(self, digest: str) -> bytes:
-        """The file of a picture of the library.
-
-        Raises:
-            ZerotagError: the library has no such picture.
-        """
-        return (self.catalogue.folder / self._path(digest)).read_bytes()
+        return self._of_library(digest, partial(thumbnail, side_px=THUMBNAIL_PX))
 
     def judge(self, digest: str, label: str, accepted: bool | None) -> None:
         """Keep that a label is right or wrong for a picture; None takes that back."""
-        self._path(digest)
-        with self._using_model:
-            self.catalogue.judge(bytes.fromhex(digest), label, accepted)
+        self.library.judge(_content(digest), label, accepted)
 
     def exported(self, form: str) -> bytes:
         """The library's tags in a format.
@@ -196,41 +186,62 @@ class Service:
         Raises:
             UnknownNameError: there is no such format.
         """
-        assert self.catalogue is not None and self.library is not None
-        with self._using_model, TemporaryDirectory() as folder:
-            export(self.library.tagging(), Path(folder) / "tags", form)
-            return (Path(folder) / "tags").read_bytes()
-
-    def _rows(self, paths: Sequence[str]) -> list[dict[str, Any]]:
         with self._using_model:
-            verdicts = self.catalogue.verdicts()
-            if self._tags is None:
-                self._tags = FolderTags(self.catalogue, self.tagger, self.vocabulary, self.rule)
-            tags = dict(self._tags.of(paths))
-        digests = self.catalogue.digests_of(paths)
-        return [
-            {
-                "path": path,
-                "digest": digest.hex(),
-                "tags": self._told(tags[path], self.vocabulary),
-                "verdicts": verdicts.get(digest, {}),
-            }
-            for path, digest in zip(paths, digests, strict=True)
-            if path in tags
-        ]
+            return self.library.exported(form)
 
-    def _path(self, digest: str) -> str:
-        """The path of a content, which comes from the catalogue and never from a request."""
+    def _uploaded(self, content: bytes) -> Uploaded:
+        """A picture that was sent, decoded in a worker process."""
+        pixels = self._batch(self._read(partial(decoded_bytes, **self._square()), content, SENT))
+        return Uploaded(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest(), pixels)
+
+    def _decoded(self, digest: str) -> Decoded:
+        """A picture of the library as the backbone takes it."""
+        return self._of_library(digest, partial(decoded, **self._square()))
+
+    def _of_library(self, digest: str, read: Callable[[Path], Result]) -> Result:
+        """What a worker process makes of a picture's file, after a look that its content is still the one meant."""
+        content = _content(digest)
+        place = self.library.place(content)
+        if not place.exists():
+            raise GoneError(f"the picture {place} is there no more; to bring the library up to date, run: zerotag tag")
         try:
-            found = self.catalogue.path_of(bytes.fromhex(digest))
-        except ValueError:
-            found = None
-        if found is None:
-            raise ZerotagError(f"the library has no picture {digest[:40]!r}")
-        return found
+            if self._read(digest_of, place, place) != content:
+                raise GoneError(f"the picture {place} was changed since it was tagged; run: zerotag tag")
+            return self._read(read, place, place)
+        except BadPictureError as error:
+            raise GoneError(str(error)) from error
 
-    def _told(self, tags: Sequence[Tag], vocabulary: Vocabulary) -> list[dict[str, Any]]:
-        threshold = {word.name: word.threshold for word in vocabulary.words.words}
-        return [
-            vars(tag) | {"threshold": threshold[tag.label], "above": vocabulary.words.above(tag.label)} for tag in tags
-        ]
+    def _read(self, read: Callable[[Any], Result], item: Path | bytes, place: Path) -> Result:
+        try:
+            outcome = self._readers.one(read, item)
+        except CancelledError:  # the worker of another picture died and took this one's with it
+            outcome = self._readers.one(read, item)
+        if isinstance(outcome, Refusal):
+            raise BadPictureError(place, outcome.reason)
+        return outcome
+
+    def _square(self) -> dict[str, Any]:
+        preprocessing = self.tagger.backbone.preprocessing
+        return {"side_px": preprocessing.size_px, "resampling": preprocessing.resampling}
+
+    def _batch(self, picture: Decoded) -> np.ndarray:
+        return self.tagger.backbone.preprocessing.batch([picture.pixels])
+
+    def _row(self, one: Shown) -> forms.LibraryPicture:
+        tags = _told(one.tags, self.library.folder.vocabulary)
+        return forms.LibraryPicture(path=one.path, digest=one.digest.hex(), tags=tags, verdicts=one.verdicts)
+
+
+def _content(digest: str) -> bytes:
+    """A digest that a request names."""
+    if forms.DIGEST.fullmatch(digest) is None:
+        raise ZerotagError(f"a digest has 32 hexadecimal digits, unlike {digest[:40]!r}")
+    return bytes.fromhex(digest)
+
+
+def _told(tags: Sequence[Tag], vocabulary: Vocabulary) -> list[forms.Tag]:
+    words = vocabulary.words
+    return [
+        forms.Tag(**vars(tag), threshold=words.by_name[tag.label].threshold, above=words.above(tag.label))
+        for tag in tags
+    ]

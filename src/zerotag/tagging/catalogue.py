@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,6 +235,19 @@ class Catalogue(Database):
         with self._explained():
             rows = self._db.execute("SELECT DISTINCT path, width, height FROM file JOIN content USING (digest)")
             return {path: (width, height) for path, width, height in rows}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[int, int]]:
+        """One state of the catalogue for all that is read within; its version, which each change makes another."""
+        with self._explained():
+            is_outermost = not self._db.in_transaction
+            if is_outermost:
+                self._db.execute("BEGIN")
+            try:
+                yield int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+            finally:
+                if is_outermost:
+                    self._db.rollback()
 
 
 def _without_suffix(file: str) -> str:

@@ -47,10 +47,13 @@ class Query:
         """A query from words, of which unwanted ones begin with a minus sign.
 
         Raises:
-            ZerotagError: nothing is looked for.
+            ZerotagError: nothing is looked for, or a word is blank.
         """
-        wanted = tuple(word.strip() for word in words if not word.startswith("-"))
+        words = [word.strip() for word in words]
+        wanted = tuple(word for word in words if not word.startswith("-"))
         unwanted = tuple(word[1:].strip() for word in words if word.startswith("-"))
+        if not all((*wanted, *unwanted)):
+            raise ZerotagError("a word to look for is blank; leave it out, or write the word")
         if not wanted and not like:
             raise ZerotagError("nothing is looked for; give a word that pictures should show, or a picture with --like")
         return cls(wanted, unwanted, tuple(like))
@@ -65,7 +68,7 @@ class Match:
 
 
 class Index:
-    """The vectors of a catalogue in memory.
+    """The vectors of a catalogue in memory, read again when a search finds the catalogue changed.
 
     Memory: a byte a number for models whose score is the best inner product (6.6 kB a picture for 17 vectors of 384),
     two for others.
@@ -82,14 +85,17 @@ class Index:
         self.catalogue, self.tagger = catalogue, tagger
         self.model = catalogue.model(tagger.identity, tagger.vectors_shape)
         self.is_coarse = type(tagger.network.model).score is TaggingModel.score
-        number, (n, e) = catalogue.number_of_pictures(self.model), tagger.vectors_shape
+        with catalogue.snapshot() as self.version:
+            self._read()
+
+    def _read(self) -> None:
+        number, (n, e) = self.catalogue.number_of_pictures(self.model), self.tagger.vectors_shape
         if not number:
-            raise ZerotagError(f"{catalogue.path} has no pictures of this model; run: zerotag tag RUN FOLDER")
+            raise ZerotagError(f"{self.catalogue.path} has no pictures of this model; run: zerotag tag RUN FOLDER")
         paths: list[str] = []
         self.S = torch.empty(number, n, e, dtype=torch.int8 if self.is_coarse else torch.float16)
         self.scales, self.norms = torch.ones(number, n), torch.empty(number, n)
-        for names, S in catalogue.pictures(self.model):
-            names, S = names[: number - len(paths)], S[: number - len(paths)]  # others may add some meanwhile
+        for names, S in self.catalogue.pictures(self.model):
             rows, block = slice(len(paths), len(paths) + len(names)), torch.from_numpy(S.astype(np.float32))
             self.norms[rows] = block.norm(dim=-1).clamp_min(1e-6)
             if self.is_coarse:
@@ -98,19 +104,25 @@ class Index:
                 self.S[rows] = block
             paths += names
         self.paths = np.array(paths)
-        self.S, self.scales, self.norms = (one[: len(paths)] for one in (self.S, self.scales, self.norms))
 
     def search(self, query: Query, *, top: int = 50) -> list[Match]:
         """The pictures that match best, best first.
 
         Raises:
             BadPictureError: a picture to resemble cannot be decoded.
-            ZerotagError: a word has no vector.
+            ZerotagError: a word has no vector, or the catalogue no pictures of this model any more.
         """
         words = list(dict.fromkeys((*query.words, *query.unwanted)))
         W = self.tagger.vocabulary(words).W if words else None
         like = F.normalize(self.tagger.embed(query.like), dim=-1) if query.like else None
         weights = np.array([1.0 if word in query.words else -1.0 for word in words] + [1.0] * len(query.like))
+        with self.catalogue.snapshot() as version:
+            if version != self.version:
+                self._read()
+                self.version = version
+            return self._best(W, like, weights, top)
+
+    def _best(self, W: Tensor | None, like: Tensor | None, weights: np.ndarray, top: int) -> list[Match]:
         scores = self._scores(W, like)
         spread = scores.mean(0), scores.std(0) + 1e-9
         match = _matched(scores, *spread, weights)

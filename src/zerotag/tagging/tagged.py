@@ -49,7 +49,9 @@ class TaggedFolder:
         """The same as other programs are given it."""
         sizes = self.catalogue.sizes()
         pictures = (
-            TaggedPicture(path, str(self.catalogue.folder / path), *sizes[path], tags) for path, tags in self.tags()
+            TaggedPicture(path, str(self.catalogue.folder / path), *sizes[path], tags)
+            for path, tags in self.tags()
+            if path in sizes  # others may add some meanwhile
         )
         return Tagging(pictures, self.vocabulary.names, self.model)
 

@@ -4,14 +4,25 @@ const PAGE = 40;
 const TAGS_SHOWN = 12;
 const state = { file: null, digest: null, inLibrary: false, served: null, words: [], start: 0, explained: 0 };
 
-async function ask(path, options = {}) {
-  const answer = await fetch(path, options);
+async function answered(path, options = {}) {
+  const answer = await fetch(path, options).catch(() => { throw new Error("the server does not answer"); });
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
-    throw new Error(typeof told.detail === "string" ? told.detail : `the server answered ${answer.status}`);
+    throw new Error(told.detail ?? `the server answered ${answer.status}`);
   }
-  return answer.json();
+  return answer;
 }
+
+const ask = async (path, options) => (await answered(path, options)).json();
+
+// what goes wrong is said in a place of the page
+const saying = (place, work) => async (...given) => {
+  try {
+    return await work(...given);
+  } catch (error) {
+    $(place).textContent = error.message;
+  }
+};
 
 const asJson = (method, content) => ({
   method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(content),
@@ -112,7 +123,7 @@ function tagRow(tag, verdict) {
     const slider = element("input", { type: "range", min: 0, max: 1, step: 0.01, value: threshold ?? 0 });
     slider.setAttribute("aria-label", `Threshold of ${tag.label}`);
     slider.addEventListener("input", () => dim(Number(slider.value)));
-    slider.addEventListener("change", () => keepThreshold(tag.label, Number(slider.value)));
+    slider.addEventListener("change", saying("words-told", () => keepThreshold(tag.label, Number(slider.value))));
     meter.append(slider);
   }
   if (state.served.folder) row.append(judgeButtons(tag.label, verdict));
@@ -177,18 +188,21 @@ function paint(heat) {
 // the library
 
 function card(picture, told) {
-  const image = element("img", { src: `/picture/${picture.digest}`, alt: `Picture ${picture.path}`, loading: "lazy" });
-  const button = element("button", { type: "button" }, image, element("p", {}, told));
+  const source = `/picture/${picture.digest}`;
+  const image = element("img", { src: source, alt: `Picture ${picture.path}`, loading: "lazy" });
+  const text = element("p", {}, told);
+  image.addEventListener("error", () => answered(source).catch((error) => { text.textContent = error.message; }));
+  const button = element("button", { type: "button" }, image, text);
   button.addEventListener("click", () => (picture.tags ? open(picture) : openFound(picture)));
   return element("li", {}, button);
 }
 
-async function openFound(picture) {
+const openFound = saying("library-told", async (picture) => {
   const found = await ask(`/picture-tags/${picture.digest}`);
   open({ ...picture, ...found });
-}
+});
 
-async function browse(fromStart) {
+const browse = saying("library-told", async (fromStart) => {
   state.start = fromStart ? 0 : state.start;
   const { total, pictures } = await ask(`/pictures?start=${state.start}&number=${PAGE}`);
   const cards = pictures.map((picture) => card(picture, picture.tags.slice(0, 3).map((tag) => tag.label).join(", ")));
@@ -197,7 +211,7 @@ async function browse(fromStart) {
   state.start += PAGE;
   $("more").hidden = state.start >= total;
   $("library-told").textContent = `${total} pictures`;
-}
+});
 
 async function search(event) {
   event.preventDefault();
@@ -233,10 +247,16 @@ $("set-words").addEventListener("click", setWords);
 $("search-form").addEventListener("submit", search);
 $("browse").addEventListener("click", () => browse(true));
 $("more").addEventListener("click", () => browse(false));
-$("export").addEventListener("change", (event) => {
-  if (event.target.value) location.href = `/export?format=${encodeURIComponent(event.target.value)}`;
+$("export").addEventListener("change", saying("library-told", async (event) => {
+  const form = event.target.value;
   event.target.value = "";
-});
+  if (!form) return;
+  const answer = await answered(`/export?format=${encodeURIComponent(form)}`);
+  const [, name] = answer.headers.get("Content-Disposition").match(/filename="(.*)"/);
+  const href = URL.createObjectURL(await answer.blob());
+  element("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}));
 
 (async () => {
   try {
