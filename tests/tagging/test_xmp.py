@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,9 @@ from xmp_packets import OF_THE_SPECIFICATION, PACKETS, UNREAD_BY_OTHERS, describ
 from zerotag.errors import ZerotagError
 from zerotag.tagging import xmp
 
+by_others = pytest.mark.skipif(
+    not (shutil.which("exiv2") and shutil.which("exiftool")), reason="exiv2 and exiftool are not installed"
+)
 LABELS = [["animal", "cat", "kitten"], ["sea"]]
 FLAT = ["kitten", "cat", "animal", "sea"]
 ADOBE, DIGIKAM = ["zerotag|animal|cat|kitten", "zerotag|sea"], ["zerotag/animal/cat/kitten", "zerotag/sea"]
@@ -100,6 +104,7 @@ def judged_by_others(where: Path, packets: dict[str, bytes]) -> None:
         assert {row for row in was if row[1]} == {row for row in again if row[1]}, name
 
 
+@by_others
 def test_other_programs_read_all_that_was_there_and_ours(tmp_path: Path) -> None:
     judged_by_others(tmp_path, {name: text.encode() for name, text in PACKETS.items()})
 
@@ -134,6 +139,7 @@ def packets(draw: st.DrawFn) -> str:
     return packet(*(described("".join(found[part::parts])) for part in range(parts)), described("", 'xmp:Rating="3"'))
 
 
+@by_others
 @settings(max_examples=3, deadline=None, phases=[Phase.generate])  # 36 packets
 @given(st.lists(packets(), min_size=12, max_size=12))
 def test_generated_packets_are_kept(tmp_path_factory: pytest.TempPathFactory, generated: list[str]) -> None:
@@ -202,6 +208,7 @@ def test_a_keyword_that_somebody_added_too_stays() -> None:
     assert left is not None and xmp.keywords(left) == ["sea", "beach"]
 
 
+@by_others
 @pytest.mark.parametrize("program", ["exiftool", "exiv2"])
 @pytest.mark.parametrize("name", ["digiKam", "darktable", "Lightroom", "seq", "attribute", "faces"])
 def test_tags_are_removed_after_another_program_wrote_the_file(program: str, name: str, tmp_path: Path) -> None:

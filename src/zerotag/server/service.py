@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -212,10 +211,7 @@ class Service:
             raise GoneError(str(error)) from error
 
     def _read(self, read: Callable[[Any], Result], item: Path | bytes, place: Path) -> Result:
-        try:
-            outcome = self._readers.one(read, item)
-        except CancelledError:  # the worker of another picture died and took this one's with it
-            outcome = self._readers.one(read, item)
+        outcome = self._readers.one(read, item)
         if isinstance(outcome, Refusal):
             raise BadPictureError(place, outcome.reason)
         return outcome

@@ -12,7 +12,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -238,6 +238,8 @@ class Readers:
             return Refusal(f"{DIED} (exit code {error.exitcode})")
         except BrokenProcessPool:
             raise
+        except CancelledError as error:  # the worker of another file died and took the pool with it
+            raise BrokenProcessPool(str(error)) from error
         except OSError as error:
             return Refusal(error.strerror or str(error), not is_access(error))
         except MemoryError:
