@@ -18,6 +18,7 @@ from numpy.lib.format import open_memmap
 from zerotag.errors import ZerotagError
 
 CACHE = "ZEROTAG_CACHE"
+NAME_KEPT = 40  # characters of a file's name in that of its temporary file, which may have 255 bytes
 
 
 def cache_folder() -> Path:
@@ -65,18 +66,29 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def whole_or_not_at_all(path: Path) -> Iterator[Path]:
-    """A place to write a file to, which becomes ``path`` when all went well, and is deleted when not."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    """A place to write a file to, which becomes ``path`` when all went well, and is deleted when not.
+
+    Owner, permissions and extended attributes of a file that was there are kept.
+    """
+    partial = path.with_name(f".{path.name[:NAME_KEPT]}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        with suppress(FileNotFoundError):
-            shutil.copymode(path, partial)  # who may read and write it stays as it was
+        _keep_owner_and_attributes(path, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _keep_owner_and_attributes(path: Path, partial: Path) -> None:
+    with suppress(FileNotFoundError):
+        if hasattr(os, "chown"):
+            with suppress(PermissionError):  # only the superuser may give a file away
+                os.chown(partial, path.stat().st_uid, path.stat().st_gid)
+        shutil.copystat(path, partial)
+        os.utime(partial)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, Content, File, Sidecar
+from zerotag.tagging.database import is_blank
 
 # the superuser may write everywhere, unless without this right
 AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -83,6 +85,39 @@ def test_a_medium_that_is_mounted_elsewhere_has_its_folder_beside_the_catalogue(
     shutil.move(tmp_path / "holiday.zerotag", medium)
     shutil.move(tmp_path / "holiday", medium)
     assert read(medium / "holiday.zerotag")[0] == f"600 600 {medium / 'holiday'}"
+
+
+def test_a_folder_that_was_copied_with_its_catalogue_is_its_own(tmp_path: Path) -> None:
+    with filled(tmp_path / "p.zerotag", tmp_path / "p"):
+        pass
+    shutil.copytree(tmp_path / "p", tmp_path / "q")
+    shutil.copy(tmp_path / "p.zerotag", tmp_path / "q.zerotag")
+    for folder in (None, tmp_path / "q"):
+        with Catalogue(tmp_path / "q.zerotag", folder) as catalogue:
+            assert catalogue.folder == tmp_path / "q"
+    with Catalogue(tmp_path / "p.zerotag") as catalogue:
+        assert catalogue.folder == tmp_path / "p"
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "digikam4.db") as database:
+        database.execute("CREATE TABLE Tags (name TEXT)")
+    before = (tmp_path / "digikam4.db").read_bytes()
+    for folder in (None, tmp_path):
+        with pytest.raises(ZerotagError, match="it is of another program"):
+            Catalogue(tmp_path / "digikam4.db", folder)
+    assert (tmp_path / "digikam4.db").read_bytes() == before
+
+
+def test_a_catalogue_that_was_never_filled_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "empty.zerotag").touch()
+    with sqlite3.connect(tmp_path / "begun.zerotag") as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    for name in ("empty", "begun"):
+        assert is_blank(tmp_path / f"{name}.zerotag")
+        with Catalogue(tmp_path / f"{name}.zerotag", tmp_path) as catalogue:
+            assert catalogue.files() == {}
+        assert not is_blank(tmp_path / f"{name}.zerotag")
 
 
 def test_reading_makes_nothing(tmp_path: Path) -> None:

@@ -199,6 +199,40 @@ def test_a_packet_shows_by_itself_what_is_to_be_removed() -> None:
     assert left is not None and canonicalize(left.decode()) == canonicalize(theirs.decode()) and not xmp.is_marked(left)
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        packet("<!-- mine -->"),
+        packet().replace("</x:xmpmeta>", '<my:notes xmlns:my="urn:my">Anna</my:notes></x:xmpmeta>'),
+        packet(described("", "", "uuid:12345")),
+        packet('<my:Image xmlns:my="urn:my" rdf:about=""/>'),
+        packet(described("")),
+    ],
+)
+def test_a_file_of_somebody_else_stays_however_little_is_in_it(theirs: str) -> None:
+    tagged, _ = xmp.with_labels(theirs.encode(), LABELS)
+    left = xmp.without_labels(tagged)
+    assert left is not None and xmp.keywords(left) == [] and not xmp.is_marked(left)
+    created, _ = xmp.with_labels(None, LABELS)
+    added_to = created.replace(b"</x:xmpmeta>", b"<!-- mine --></x:xmpmeta>")
+    assert xmp.without_labels(created) is None and xmp.without_labels(added_to) is not None
+
+
+@by_others
+def test_a_list_that_exiftool_made_for_windows_is_not_hidden(tmp_path: Path) -> None:
+    file = tmp_path / "a.xmp"
+    subprocess.run(["exiftool", "-q", "-XMP-microsoft:LastKeywordXMP=Anna", str(file)], check=True)
+    tagged, _ = xmp.with_labels(file.read_bytes(), LABELS)
+    assert b"TagsList" not in tagged and b"hierarchicalSubject" not in tagged
+
+
+def test_what_is_about_another_resource_is_left_alone() -> None:
+    other = '<rdf:Description rdf:nodeID="a" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    other += f"{listed('dc:subject', 'Bag', 'theirs')}</rdf:Description>"
+    tagged, _ = xmp.with_labels(packet(described(""), other).encode(), LABELS)
+    assert xmp.keywords(tagged) == FLAT and b"theirs" in tagged
+
+
 def test_a_keyword_that_somebody_added_too_stays() -> None:
     tagged, _ = xmp.with_labels(None, LABELS)
     by_both = tagged.replace(

@@ -58,7 +58,7 @@ class Sidecar:
     Attributes:
         path: relative to the folder, with / between its parts.
         original: the file as it was before; None where there was none.
-        written: digest of what was written.
+        written: digest of what was written, and behind it that of what was written before, where both may be there.
         added: flat keywords that were not there before.
     """
 

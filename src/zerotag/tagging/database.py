@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -19,6 +19,7 @@ from zerotag.errors import ZerotagError
 FORMAT = "1"
 SECONDS_TO_WAIT = 60.0
 UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+TABLES = {"about", "model", "file", "content"}
 SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE model (
@@ -66,13 +67,14 @@ class Database:
         if about.get("format") != FORMAT:
             raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
         self.folder = Path(about["folder"])
-        beside = path.with_suffix("")
+        beside = path.resolve().with_suffix("")
+        was_moved = beside.is_dir() and (not self.folder.is_dir() or self._is_a_copy())
         if folder is not None and folder.resolve() != self.folder:
-            if self.folder.is_dir():
+            if self.folder.is_dir() and not (was_moved and folder.resolve() == beside):
                 raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
-            self.folder = folder.resolve()  # it was moved, and its catalogue with it
-        elif folder is None and not self.folder.is_dir() and beside.is_dir():
-            self.folder = beside.resolve()
+            self.folder = folder.resolve()
+        elif folder is None and was_moved:
+            self.folder = beside
 
     def __enter__(self: Own) -> Own:
         return self
@@ -104,6 +106,11 @@ class Database:
             found = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
+    def _is_a_copy(self) -> bool:
+        """Whether another catalogue has its place beside the folder that it names, so that both were copied."""
+        place = self.folder.with_name(f"{self.folder.name}{self.path.suffix}")
+        return place.is_file() and not place.samefile(self.path)
+
     def _connected(self, folder: Path | None, reading: bool) -> sqlite3.Connection:
         if not reading:
             try:
@@ -111,6 +118,12 @@ class Database:
             except sqlite3.OperationalError as error:
                 if folder is not None or error.sqlite_errorcode & 0xFF not in UNWRITABLE:
                     raise
+        database = self._readable()
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("nothing is in it")
+        return database
+
+    def _readable(self) -> sqlite3.Connection:
         try:
             return self._opened("?mode=ro")
         except sqlite3.OperationalError as error:
@@ -126,6 +139,8 @@ class Database:
         return self._opened("", copy)
 
     def _writable(self, folder: Path | None) -> sqlite3.Connection:
+        if self.path.is_file() and (tables := _tables_in(self.path)) and not tables >= TABLES:
+            raise sqlite3.DatabaseError("it is of another program")
         database = self._opened("", reads=False)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
@@ -159,3 +174,17 @@ class Database:
             ) from error
         except sqlite3.DatabaseError as error:
             raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file is empty, or a database without a table, as a process that was killed while it made it leaves."""
+    return _tables_in(path) == set()
+
+
+def _tables_in(path: Path) -> set[str] | None:
+    """Names of a database's tables; None where they cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return None

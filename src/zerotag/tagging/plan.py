@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from zerotag.errors import ZerotagError, shown
 from zerotag.images import SUFFIXES
 from zerotag.tagging.catalogue import Catalogue, File
+from zerotag.tagging.database import is_blank
 from zerotag.tagging.scan import Scan, in_system_folder, in_words, scan
 from zerotag.tagging.tagger import Tagger
 
@@ -73,7 +74,7 @@ def plan(
         raise ZerotagError(_no_pictures(folder, content, chosen=bool(include or exclude)))
     earlier: dict[str, File] = {}
     with_vectors: set[bytes] = set()
-    if place.exists():
+    if place.exists() and not is_blank(place):
         with Catalogue(place, folder, reading=True) as catalogue:
             earlier, with_vectors = catalogue.files(), catalogue.digests(tagger.identity)
     new, failures = [], {shown(file.path): NO_UTF8 for file in content.files if not _is_text(file.path)}

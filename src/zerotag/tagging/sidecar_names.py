@@ -15,9 +15,11 @@ from pathlib import Path, PurePosixPath
 from zerotag.errors import ZerotagError
 
 XMP = ".xmp"
-# files that an IMG.xmp may belong to besides pictures: raw files of cameras, layered files, videos
-RAW = ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl"
-OTHER_OWNERS = frozenset(f"{RAW} .sr2 .srf .srw .x3f .psd .psb .jp2 .jxl .avi .m4v .mov .mp4 .mts".split())
+# files that share a picture's name and have no XMP file of their own: notes, settings of raw developers, sound
+COMPANIONS = frozenset(
+    {".aae", ".arp", ".cop", ".cos", ".csv", ".dop", ".gpx", ".htm", ".html", ".json", ".log", ".lrv", ".m4a"}
+    | {".md", ".mp3", ".nksc", ".on1", ".pp3", ".rss", ".thm", ".txt", ".vrd", ".wav", ".xml", ".xmp"}
+)
 
 
 class SidecarNames(StrEnum):
@@ -55,12 +57,22 @@ class Names:
         return self._spelled(picture, PurePosixPath(picture).stem)
 
     def other(self, picture: str) -> str | None:
-        """Path of an XMP file that belongs to the picture by the other convention, if there is one."""
+        """Path of an XMP file that has the picture's name by the other convention, if there is one.
+
+        By its stem it may be shared: see :meth:`is_shared`.
+        """
         path = PurePosixPath(picture)
-        if self._convention is SidecarNames.FULL and self._sharing_stem(picture):
-            return None
-        found = self._spelled(picture, path.stem if self._convention is SidecarNames.FULL else path.name)
+        if self._convention is SidecarNames.STEM:
+            found = self._spelled(picture, path.name)
+        elif path.stem.casefold() in self._listing(path.parent):
+            return None  # photo.jpg.xmp belongs to photo.jpg, not to photo.jpg.webp
+        else:
+            found = self._spelled(picture, path.stem)
         return found if os.path.lexists(self._folder / found) else None
+
+    def is_shared(self, picture: str) -> bool:
+        """Whether the XMP file of the picture's stem may belong to another file."""
+        return bool(self._sharing_stem(picture))
 
     def _spelled(self, picture: str, name: str) -> str:
         """The path of ``name`` with the suffix, spelled as the file that is there."""
@@ -74,14 +86,12 @@ class Names:
         return (path.parent / (wanted if wanted in same or not free else free[0])).as_posix()
 
     def _sharing_stem(self, picture: str) -> list[str]:
-        from zerotag.images import SUFFIXES  # with Pillow, which the command line need not wait for
-
         path = PurePosixPath(picture)
-        there = (name for names in self._listing(path.parent).values() for name in names)
-        shared = (
-            name for name in there if name != path.name and PurePosixPath(name).stem.casefold() == path.stem.casefold()
-        )
-        return sorted(name for name in shared if PurePosixPath(name).suffix.lower() in SUFFIXES | OTHER_OWNERS)
+        there = [PurePosixPath(name) for names in self._listing(path.parent).values() for name in names]
+        stem = path.stem.casefold()
+        shared = (name for name in there if name.stem.casefold() == stem and name.suffix.lower() not in COMPANIONS)
+        whole = (name for name in there if name.name.casefold() == stem)
+        return sorted(name.name for name in (*shared, *whole) if name.name != path.name)
 
     def _listed(self, parent: PurePosixPath) -> dict[str, list[str]]:
         """Names in a folder, as they are spelled, by their folded form."""

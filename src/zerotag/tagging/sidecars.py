@@ -12,16 +12,19 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zerotag.errors import MissingPackageError, ZerotagError
-from zerotag.storage import write_atomically
+from zerotag.storage import full_disk_explained, whole_or_not_at_all
 from zerotag.tagging import xmp
 from zerotag.tagging.catalogue import Catalogue, Sidecar
 from zerotag.tagging.sidecar_names import XMP, Names, SidecarNames
 from zerotag.tagging.tagger import Tag
 from zerotag.tagging.words import WordList
+
+DIGEST_BYTES = 16
+MOVED = ".moved/"  # before the digest under which the note of a file is kept that was moved away
 
 
 @dataclass
@@ -66,7 +69,7 @@ def write_sidecars(
             file, other = places.of(path), places.other(path)
             kind = Path(path).suffix[1:] if names is SidecarNames.STEM else None
             files.put(file, [[*reversed(words.above(tag.label)), tag.label] for tag in tags], kind=kind)
-            if other is not None and files.remove(other) and tags:
+            if other is not None and files.remove(other) and tags and not places.is_shared(path):
                 files.summary.beside[path] = other
     return files.summary
 
@@ -93,6 +96,10 @@ def remove_sidecars(folder: Path, catalogue: Catalogue | None = None) -> Sidecar
     for name in sorted(names):
         with files.failing_as(name):
             files.remove(name)
+    if catalogue is not None and not files.summary.failures:
+        for name in catalogue.sidecars():
+            if name.startswith(MOVED):
+                catalogue.forget_sidecar(name)
     return files.summary
 
 
@@ -102,7 +109,9 @@ class _Files:
     def __init__(self, folder: Path, catalogue: Catalogue | None) -> None:
         self.folder, self.catalogue, self.summary = folder, catalogue, SidecarSummary()
         noted = {} if catalogue is None else catalogue.sidecars()
-        self._file_of = {written: file for file, written in noted.items()}
+        self._files_of: dict[bytes, list[str]] = {}
+        for file, written in noted.items():
+            self._remember(file, written)
 
     @contextmanager
     def failing_as(self, name: str) -> Iterator[None]:
@@ -127,15 +136,12 @@ class _Files:
             if owner is not None and kind is not None and owner.casefold() != kind.casefold():
                 raise ZerotagError(f"it says that it belongs to a .{owner} file")
             content, added = xmp.with_labels(base, labels)
-            new = Sidecar(file, base, _digest(content), added)
-            # noted before it is written: a process that dies in between leaves a note too many, never one too few
-            if self.catalogue is not None and new != note:
-                self.catalogue.note_sidecar(new)
-                self._forget_moved(file, note)
+            self._check_writable(file)
+            self._note_before(Sidecar(file, base, _digest(content), added), current, note)
             if content == current:
                 self.summary.num_same += 1
-                return
-            self._write(file, content, current)
+            else:
+                self._write(file, content, current)
 
     def remove(self, file: str) -> bool:
         """Take what zerotag wrote out of a file, and say whether the file is still there."""
@@ -155,23 +161,47 @@ class _Files:
             self.summary.num_removed += 1
         elif current is not None and base is not None and base != current:
             self._write(file, base, current)
-        if self.catalogue is not None and note is not None:
-            self.catalogue.forget_sidecar(file)
-            self._forget_moved(file, note)
+        # the note of a file that is not there stays: it may have been moved, or be on a disk that is not connected
+        if note is not None and current is not None:
+            self._forget(note, file)
 
     def _note(self, file: str, current: bytes | None) -> Sidecar | None:
-        """What the catalogue knows of a file, or of the one that it was before it was moved."""
-        if self.catalogue is None:
+        """What the catalogue knows of a file: by its content, wherever it was written, or else by its path."""
+        if self.catalogue is None or not _is_text(file):
             return None
         note = self.catalogue.sidecar(file)
-        if current is None or (note is not None and _digest(current) == note.written):
+        if current is None or (note is not None and _is_as_written(current, note)):
             return note
-        before = self._file_of.get(_digest(current))
-        return note if before is None else self.catalogue.sidecar(before) or note
+        others = map(self.catalogue.sidecar, self._files_of.get(_digest(current), ()))
+        return next((moved for moved in others if moved is not None and _is_as_written(current, moved)), note)
 
-    def _forget_moved(self, file: str, note: Sidecar | None) -> None:
+    def _note_before(self, new: Sidecar, current: bytes | None, note: Sidecar | None) -> None:
+        """Note what will be written; a process that dies before it is written leaves a note too many, never too few.
+
+        The digest of what is still there is noted too. A note of what was moved away is kept by its digest.
+        """
+        if self.catalogue is None:
+            return
+        if current is not None and note is not None and _is_as_written(current, note):
+            new = replace(new, written=b"".join(dict.fromkeys([new.written, _digest(current)])))
+        there = self.catalogue.sidecar(new.path)
+        if there is not None and there.original is not None and not _is_as_written(current, there):
+            kept = replace(there, path=f"{MOVED}{there.written.hex()}")
+            self.catalogue.note_sidecar(kept)
+            self._remember(kept.path, kept.written)
+        if new != note:
+            self.catalogue.note_sidecar(new)
+        if note is not None and note.path != new.path:
+            self._forget(note, new.path)
+
+    def _remember(self, file: str, written: bytes) -> None:
+        for digest in _digests(written):
+            self._files_of.setdefault(digest, []).append(file)
+
+    def _forget(self, note: Sidecar, file: str) -> None:
+        """Drop the note by which a file was found, unless that file was copied and the other one is still there."""
         assert self.catalogue is not None
-        if note is not None and note.path != file and not os.path.lexists(self.folder / note.path):
+        if note.path == file or not _is_as_written(self._read(note.path), note):
             self.catalogue.forget_sidecar(note.path)
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -179,11 +209,21 @@ class _Files:
 
     def _write(self, file: str, content: bytes, current: bytes | None) -> None:
         place = self.folder / file
-        if current is not None and not os.access(place, os.W_OK):
-            raise ZerotagError("it is write-protected")
-        self._check_same(file, current)
-        write_atomically(place, content)
+        self._check_writable(file)
+        with full_disk_explained(place), whole_or_not_at_all(place) as partial:
+            with partial.open("wb") as written:
+                written.write(content)
+                written.flush()
+                os.fsync(written.fileno())
+            self._check_same(file, current)
         self.summary.num_written += 1
+
+    def _check_writable(self, file: str) -> None:
+        place = self.folder / file
+        if os.path.lexists(place) and not os.access(place, os.W_OK):
+            raise ZerotagError("it is write-protected")
+        if not os.access(place.parent, os.W_OK):
+            raise ZerotagError("its folder is write-protected")
 
     def _check_same(self, file: str, current: bytes | None) -> None:
         if self._read(file) != current:
@@ -191,11 +231,13 @@ class _Files:
 
     def _read(self, file: str) -> bytes | None:
         place = self.folder / file
-        if not os.path.lexists(place):
+        try:
+            mode = place.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        if place.is_symlink():
+        if stat.S_ISLNK(mode):
             raise ZerotagError("it is a link; zerotag writes no file behind a link")
-        if not stat.S_ISREG(place.stat().st_mode):
+        if not stat.S_ISREG(mode):
             raise ZerotagError("it is not a regular file")
         return place.read_bytes()
 
@@ -204,14 +246,24 @@ def _without_ours(current: bytes | None, note: Sidecar | None) -> bytes | None:
     """The file as it would be had zerotag never written it; None where it would not be there."""
     if current is None:
         return None
-    if note is not None and _digest(current) == note.written:
+    if note is not None and _is_as_written(current, note):
         return note.original
-    if note is not None and current == note.original:
-        return current
-    if note is None and not xmp.is_marked(current):
+    if not xmp.is_marked(current):
         return current
     return xmp.without_labels(current, [] if note is None else note.added)
 
 
+def _is_as_written(current: bytes | None, note: Sidecar) -> bool:
+    return current is not None and _digest(current) in _digests(note.written)
+
+
 def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _digests(written: bytes) -> list[bytes]:
+    return [written[start : start + DIGEST_BYTES] for start in range(0, len(written), DIGEST_BYTES)]
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)

@@ -1,7 +1,8 @@
 """Tags in XMP, the format in which photo managers exchange them: added to a packet, and removed again.
 
 Written are ``dc:subject`` (flat), ``lr:hierarchicalSubject`` and ``digiKam:TagsList`` (below the root tag "zerotag"),
-and ``zerotag:AddedSubjects``, the flat keywords that were not there before: so a packet shows what is to be removed.
+``zerotag:Wrote`` ("keywords", or "file" where zerotag made the file), and ``zerotag:AddedSubjects``, the flat keywords
+that were not there before: so a packet shows what is to be removed.
 All else in a packet is kept. Source of the properties: packets of digiKam, darktable and Lightroom.
 
 digiKam and Immich read the first of these lists that is there and pass over the others: ``digiKam:TagsList``, those of
@@ -13,19 +14,28 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.tagging.xmp_packet import Packet, Property, text_of
 
 ROOT_TAG = "zerotag"
 FLAT = Property("dc", "subject", ("http://purl.org/dc/elements/1.1/", "http://purl.org/dc/1.1/"))
-ADOBE = Property("lr", "hierarchicalSubject", ("http://ns.adobe.com/lightroom/1.0/",), separator="|")
-DIGIKAM = Property("digiKam", "TagsList", ("http://www.digikam.org/ns/1.0/",), "Seq", separator="/")
+ADOBE = Property(
+    "lr",
+    "hierarchicalSubject",
+    ("http://ns.adobe.com/lightroom/1.0/", "http://ns.adobe.com/lightroom/1.0"),
+    separator="|",
+)
+DIGIKAM = Property(
+    "digiKam", "TagsList", ("http://www.digikam.org/ns/1.0/", "http://www.digikam.org/ns/1.0"), "Seq", separator="/"
+)
 OF_OTHERS = (
     "{http://ns.microsoft.com/photo/1.0/}LastKeywordXMP",
+    "{http://ns.microsoft.com/photo/1.0}LastKeywordXMP",  # as exiftool writes it
     "{http://ns.iview-multimedia.com/mediapro/1.0/}CatalogSets",
     "{http://ns.acdsee.com/iptc/1.0/}categories",
 )
+WROTE = Property("zerotag", "Wrote", ("urn:zerotag:xmp/1.0/",))
 ADDED = Property("zerotag", "AddedSubjects", ("urn:zerotag:xmp/1.0/",))  # exiv2 appends a slash where there is none
+FILE, KEYWORDS = "file", "keywords"
 EXTENSION = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"
 EMPTY = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
@@ -60,24 +70,25 @@ def with_labels(content: bytes | None, labels: Sequence[Sequence[str]]) -> tuple
     for form in forms:
         mark = form.separator or ""
         packet.append(form, [mark.join([ROOT_TAG, *(part.replace(mark, " ") for part in label)]) for label in labels])
+    packet.set_value(WROTE, FILE if content is None else KEYWORDS)
     packet.append(ADDED, added)
     return packet.to_bytes(), added
 
 
 def without_labels(content: bytes, added: Sequence[str] = ()) -> bytes | None:
-    """A packet without what zerotag added; None where nothing else was in it.
+    """A packet without what zerotag added; None where zerotag made the file and nothing else is in it.
 
     Args:
         content: Packet that zerotag wrote, whatever other programs changed in it since.
-        added: Flat keywords to remove where the packet no longer lists them itself.
+        added: Flat keywords to remove where another program dropped what the packet itself said of them.
 
     Raises:
         MissingPackageError: lxml is not installed.
         ZerotagError: the packet is not XMP, or has a property in a form that cannot be changed safely.
     """
     packet = Packet(content)
-    listed = packet.texts(ADDED)
-    flat = {*(listed or added), ROOT_TAG}
+    wrote = packet.value(WROTE.tags[0])
+    flat = {*(added if wrote is None else packet.texts(ADDED)), ROOT_TAG}
     for item in packet.items(FLAT):
         if (text := text_of(item)) in flat:
             flat.remove(text)  # another one of the same text is somebody else's
@@ -86,28 +97,24 @@ def without_labels(content: bytes, added: Sequence[str] = ()) -> bytes | None:
         for item in packet.items(form):
             if text_of(item).split(form.separator)[0] == ROOT_TAG:
                 packet.remove(item)
-    for item in packet.items(ADDED):
-        packet.remove(item)
+    packet.drop(ADDED)
+    packet.drop(WROTE)
     packet.forget_namespace(ADDED.namespaces[0])
-    return None if listed and packet.is_empty() else packet.to_bytes()
+    return None if wrote == FILE and packet.is_empty() else packet.to_bytes()
 
 
 def is_marked(content: bytes) -> bool:
-    """Whether zerotag wrote into a packet, as far as its content shows; False for what is not XMP.
+    """Whether zerotag wrote into a packet, as far as its content shows.
 
     Raises:
         MissingPackageError: lxml is not installed.
+        ZerotagError: zerotag is named in it, and it is not XMP.
     """
     if ROOT_TAG.encode() not in content.replace(b"\0", b""):
         return False
-    try:
-        packet = Packet(content)
-        roots = [text.split(form.separator)[0] for form in (ADOBE, DIGIKAM) for text in packet.texts(form)]
-        return ROOT_TAG in roots or bool(packet.texts(ADDED))
-    except MissingPackageError:
-        raise
-    except ZerotagError:
-        return False
+    packet = Packet(content)
+    roots = [text.split(form.separator)[0] for form in (ADOBE, DIGIKAM) for text in packet.texts(form)]
+    return ROOT_TAG in roots or packet.has(WROTE.tags[0])
 
 
 def keywords(content: bytes) -> list[str]:

@@ -16,9 +16,10 @@ from zerotag.errors import MissingPackageError, ZerotagError
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-DESCRIPTION, ABOUT, ID, LIST_ITEM, VALUE = (
-    f"{{{RDF}}}{name}" for name in ("Description", "about", "ID", "li", "value")
+DESCRIPTION, ABOUT, ID, NODE_ID, LIST_ITEM, VALUE = (
+    f"{{{RDF}}}{name}" for name in ("Description", "about", "ID", "nodeID", "li", "value")
 )
+TOOLKIT = "{adobe:ns:meta/}xmptk"
 LISTS = tuple(f"{{{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt"))
 BOM = b"\xef\xbb\xbf"
 
@@ -81,7 +82,8 @@ class Packet:
         if len(found) != 1:
             raise ZerotagError(f"it is not XMP (one rdf:RDF was expected in it, and there are {len(found)})")
         self._rdf = found[0]
-        self.descriptions = self._rdf.findall(DESCRIPTION)
+        # one with a name of its own is about something else
+        self.descriptions = [one for one in self._rdf.findall(DESCRIPTION) if not {ID, NODE_ID} & set(one.attrib)]
         subjects = {one.get(ABOUT) or one.get("about") or "" for one in self.descriptions} - {""}
         if len(subjects) > 1:
             raise ZerotagError(f"it describes several resources ({', '.join(sorted(subjects))}), so it is left alone")
@@ -94,8 +96,17 @@ class Packet:
         return packet + (b"\n" if self._content.endswith(b"\n") and not packet.endswith(b"\n") else b"")
 
     def is_empty(self) -> bool:
-        """Whether it says nothing about its picture."""
-        return all(map(_is_empty, self.descriptions))
+        """Whether nothing is in it but the elements that every packet has."""
+        root = self._tree.getroot()
+        wrappers = [element for element in root.iter() if element is not self._rdf and element not in self.descriptions]
+        outside = [*root.itersiblings(), *root.itersiblings(preceding=True)]
+        return (
+            all(map(_is_empty, self.descriptions))
+            and wrappers == ([] if root is self._rdf else [root])
+            and not self._rdf.attrib
+            and not set(root.attrib) - {TOOLKIT}
+            and all(getattr(element, "target", None) == "xpacket" for element in outside)
+        )
 
     def texts(self, prop: Property) -> list[str]:
         """Texts of a property, wherever and in whatever form they are given.
@@ -129,9 +140,10 @@ class Packet:
         """Remove an item, and its property and description where nothing else is in them."""
         listed = item.getparent()
         _remove(item)
-        if len(listed):
-            return
-        element = listed.getparent()
+        if not len(listed):
+            self._remove_property(listed.getparent())
+
+    def _remove_property(self, element: Any) -> None:
         description = element.getparent()
         _remove(element)
         if len(self.descriptions) > 1 and _is_empty(description):
@@ -144,6 +156,18 @@ class Packet:
             prefix for element in self._tree.iter() for prefix, uri in element.nsmap.items() if uri != namespace
         }
         self._etree.cleanup_namespaces(self._tree, keep_ns_prefixes=[prefix for prefix in declared if prefix])
+
+    def set_value(self, prop: Property, value: str) -> None:
+        """Make a simple property of a text."""
+        self._appended(self._first_description(), prop.tags[0], {prop.prefix: prop.namespaces[0]}).text = value
+
+    def drop(self, prop: Property) -> None:
+        """Remove a property, in whatever form it is given."""
+        for element in self._elements(prop):
+            self._remove_property(element)
+        for one in self.descriptions:
+            for tag in prop.tags:
+                one.attrib.pop(tag, None)
 
     def value(self, tag: str) -> str | None:
         """A simple property, from an attribute or an element."""
@@ -173,9 +197,7 @@ class Packet:
         elif elements:
             element = elements[0]
         else:
-            if not self.descriptions:
-                self.descriptions = [self._etree.SubElement(self._rdf, DESCRIPTION, {ABOUT: ""})]
-            element = self._appended(self.descriptions[0], prop.tags[0], {prop.prefix: prop.namespaces[0]})
+            element = self._appended(self._first_description(), prop.tags[0], {prop.prefix: prop.namespaces[0]})
         text, element.text = element.text, None
         listed = self._etree.SubElement(element, f"{{{RDF}}}{prop.kind}")
         if text and text.strip():
@@ -184,6 +206,11 @@ class Packet:
             if XML_LANG in element.attrib:
                 item.set(XML_LANG, element.attrib.pop(XML_LANG))
         return listed
+
+    def _first_description(self) -> Any:
+        if not self.descriptions:
+            self.descriptions = [self._etree.SubElement(self._rdf, DESCRIPTION, {ABOUT: ""})]
+        return self.descriptions[0]
 
     def _appended(self, parent: Any, tag: str, namespaces: dict[str, str] | None = None) -> Any:
         """A new last child, indented as those before it."""
@@ -196,7 +223,8 @@ class Packet:
 
 
 def _is_empty(description: Any) -> bool:
-    return not len(description) and not set(description.attrib) - {ABOUT, "about"}
+    about = description.get(ABOUT) or description.get("about")
+    return not len(description) and not about and not set(description.attrib) - {ABOUT, "about"}
 
 
 def _remove(element: Any) -> None:
