@@ -169,7 +169,7 @@ def bomb(side: int) -> bytes:
 
 def test_pictures_that_blow_up_are_refused(client: TestClient) -> None:
     deep = BytesIO()
-    Image.new("1", (13_000, 13_000)).save(deep, "PNG")
+    Image.new("1", (15_000, 15_000)).save(deep, "PNG")
     for content in (bomb(2**31 - 1), bomb(60_000), bomb(13_900), deep.getvalue()):
         assert sentence(client, "POST", "/tag", content=content)[0] == 400
 

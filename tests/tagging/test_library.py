@@ -224,7 +224,7 @@ def test_a_catalogue_that_will_not_do_is_named(harm: str, tagger: Tagger, album:
         message = "is no catalogue of zerotag, or it is damaged"
     elif harm == "a folder":
         place.mkdir()
-        message = "cannot be used"
+        message = "is a folder"
     else:
         with Catalogue(place, album if harm == "other format" else tmp_path):
             pass

@@ -57,6 +57,8 @@ class Database:
     """
 
     def __init__(self, path: Path, folder: Path | None = None, *, reading: bool = False) -> None:
+        if path.is_dir():
+            raise ZerotagError(f"{path} is a folder, not a catalogue's file; name a file with --catalogue")
         if (folder is None or reading) and not path.is_file():
             raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
         self.path = path
