@@ -48,7 +48,7 @@ def tag(
         float | None, typer.Option(min=0, max=1, help="Give no label that is less likely right than this.")
     ] = None,
     precision: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Give so many labels that this share of them should be right.")
+        float | None, typer.Option(min=0, max=1, help="Target precision: choose the threshold that should reach it.")
     ] = None,
     include: Annotated[
         list[str] | None, typer.Option(help='Only paths like this (as in .gitignore): "trips/*".')

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from encoded import bmp, png, tiff
 from PIL import Image, ImageCms
 
-from encoded import bmp, png, tiff
 from zerotag.images import open_picture
 
 SIDE = 64

@@ -7,9 +7,9 @@ import struct
 
 import numpy as np
 import pytest
+from encoded import tiff
 from PIL import Image
 
-from encoded import tiff
 from zerotag.images import open_picture, upright_size
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SIGNED_SHORT, FLOAT, DOUBLE = 1, 2, 3, 4, 5, 7, 8, 11, 12

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from zerotag.colours import flat_mode, ground_of, on_ground
-from zerotag.depths import gray_scale, is_deep_gray
+from zerotag.images.colours import flat_mode, ground_of, on_ground
+from zerotag.images.depths import gray_scale, is_deep_gray
 
 STRIP_PIXELS = 4_000_000
 

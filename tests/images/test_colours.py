@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
+from profiles import ADOBE_RGB, DISPLAY_P3, PROPHOTO, SRGB, cmyk_profile, gray_profile, rgb_profile
 from sklearn.datasets import load_sample_image
 
-from profiles import ADOBE_RGB, DISPLAY_P3, PROPHOTO, SRGB, cmyk_profile, gray_profile, rgb_profile
-from zerotag import images, strips
-from zerotag.images import open_picture
+from zerotag import images
+from zerotag.images import open_picture, strips
 
 PROFILES = {
     "Adobe RGB": rgb_profile(ADOBE_RGB, 2.2),

@@ -15,11 +15,11 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from zerotag.colours import in_srgb, is_of_another_space
-from zerotag.depths import is_deep_colour, read_lower_bits, scaled_from_both, uses_lower_bits
 from zerotag.errors import ZerotagError
-from zerotag.orientation import LYING, leave_orientation_alone, left_to_turn, shown_size, turned
-from zerotag.strips import flattened
+from zerotag.images.colours import in_srgb, is_of_another_space
+from zerotag.images.depths import is_deep_colour, read_lower_bits, scaled_from_both, uses_lower_bits
+from zerotag.images.orientation import LYING, leave_orientation_alone, left_to_turn, shown_size, turned
+from zerotag.images.strips import flattened
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = frozenset(
@@ -69,7 +69,7 @@ def open_picture(source: Path | BytesIO, *, side_px: int | None = None) -> Image
     """The picture in RGB of 8 bits and in the colour space sRGB, upright; of an animation the first frame.
 
     The format is told by the content, not by the name. Transparent parts are white, or a middle gray where what is
-    drawn would hardly be seen on white. Greater depths are scaled by what :mod:`zerotag.depths` says.
+    drawn would hardly be seen on white. Greater depths are scaled by what :mod:`zerotag.images.depths` says.
 
     Args:
         source: a file, or its content.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from encoded import tiff
 from PIL import Image
 
-from encoded import tiff
 from zerotag import images
 from zerotag.images import BadPictureError, open_picture, upright_size
 
