@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zerotag.datasets.label_table import cells_of
+from zerotag.datasets.label_csv import cells_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder, on_disk
 from zerotag.errors import ZerotagError, first_few
 from zerotag.labels import clean_label, read_text
