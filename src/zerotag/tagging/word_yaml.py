@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from zerotag.errors import ZerotagError
-from zerotag.labels import clean_label
+from zerotag.labels import clean_label, lines_of
 
 BLANK = "it is blank; in YAML a # begins a comment, so put quotation marks around a label with one"
 WORDING = {
@@ -26,6 +26,8 @@ WORDING = {
 def _name(text: str) -> str:
     if not (name := clean_label(text)):
         raise PydanticCustomError("blank", BLANK)
+    if len(lines_of(name)) > 1:
+        raise PydanticCustomError("lines", "it has several lines; write one label an item")
     return name
 
 
@@ -81,6 +83,20 @@ class _Texts(yaml.BaseLoader):
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
             raise yaml.constructor.ConstructorError(None, None, f"the key '{twice[0]}' comes twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """A text.
+
+        Raises:
+            ConstructorError: it goes on over several lines without quotation marks, as an item that is indented too far.
+        """
+        if node.style is None and node.end_mark.line > node.start_mark.line:
+            fault = (
+                f"'{node.value}' goes on over several lines; begin every item of a list in the same column, or put "
+                "quotation marks around it"
+            )
+            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
+        return super().construct_scalar(node)
 
 
 def parse(text: str, where: str) -> WordFile:
