@@ -333,7 +333,9 @@ def test_a_link_to_a_picture_is_the_picture(tmp_path: Path) -> None:
 
 def test_boxes_are_cut_off_at_the_edge_and_those_without_area_named(tmp_path: Path) -> None:
     content = coco({"a.jpg": ["dog", "sun", "sea", "dog"]})
-    for annotation, box in zip(content["annotations"], ([-10, 0, 30, 40], [9, 9, -5, 5], [50, 0, 5, 5], [0, 0, 4, 4]), strict=True):
+    for annotation, box in zip(
+        content["annotations"], ([-10, 0, 30, 40], [9, 9, -5, 5], [50, 0, 5, 5], [0, 0, 4, 4]), strict=True
+    ):
         annotation["bbox"] = box
     dataset = load_dataset(str(write(tmp_path, {"result.json": content}, ["a.jpg"])))
     assert dataset.objects is not None and [thing.box for thing in dataset.objects[0]] == [

@@ -73,13 +73,14 @@ def export(tagging: Tagging, file: Path, form: str) -> None:
     if form not in EXPORTERS:
         raise UnknownNameError("format to export", form, list(EXPORTERS))
     target = _target(file)
-    with full_disk_explained(file), whole_or_not_at_all(target) as partial:
-        try:
+    try:
+        with full_disk_explained(file), whole_or_not_at_all(target) as partial:
             EXPORTERS[form](tagging, partial)
-        except OSError as error:
-            if error.filename == str(partial):
-                raise ZerotagError(f"{file} cannot be written ({error.strerror})") from error
-            raise
+    except OSError as error:
+        if f"{partial}" in str(error):  # a file that nobody named
+            reason = error.strerror or "the place does not take it"
+            raise ZerotagError(f"{file} cannot be written ({reason}); name another file") from error
+        raise
 
 
 def _target(file: Path) -> Path:

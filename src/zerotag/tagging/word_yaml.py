@@ -84,11 +84,15 @@ class _Texts(yaml.BaseLoader):
             raise yaml.constructor.ConstructorError(None, None, f"the key '{twice[0]}' comes twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The tree; of a file that is one text this text."""
+        return node.value if isinstance(node, yaml.ScalarNode) else super().construct_document(node)
+
     def construct_scalar(self, node: yaml.ScalarNode) -> Any:
         """A text.
 
         Raises:
-            ConstructorError: it goes on over several lines without quotation marks, as an item that is indented too far.
+            ConstructorError: it has several lines and no quotation marks, as when the next item is indented too far.
         """
         if node.style is None and node.end_mark.line > node.start_mark.line:
             fault = (
