@@ -92,12 +92,12 @@ class _Texts(yaml.BaseLoader):
         """A text.
 
         Raises:
-            ConstructorError: it has several lines and no quotation marks, as when the next item is indented too far.
+            ConstructorError: it has several lines and no quotation marks, as where an item is indented too far.
         """
         if node.style is None and node.end_mark.line > node.start_mark.line:
             fault = (
-                f"'{node.value}' goes on over several lines; begin every item of a list in the same column, or put "
-                "quotation marks around it"
+                "begin every item of a list in the same column, and put quotation marks around a text of several lines, "
+                f"such as '{node.value}'"
             )
             raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
         return super().construct_scalar(node)
