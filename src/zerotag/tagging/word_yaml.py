@@ -96,8 +96,8 @@ class _Texts(yaml.BaseLoader):
         """
         if node.style is None and node.end_mark.line > node.start_mark.line:
             fault = (
-                "begin every item of a list in the same column, and put quotation marks around a text of several lines, "
-                f"such as '{node.value}'"
+                "begin every item of a list in the same column, and put quotation marks around a text of "
+                f"several lines, such as '{node.value}'"
             )
             raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
         return super().construct_scalar(node)
