@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def test_a_label_file_has_a_label_a_line(tmp_path: Path) -> None:
         (b"dog|cat", "contains a bar"),
         (b"dog\t0.5", "contains a tab"),
         (b"- dog\n- cat", r"begins like an item of a list; .* name the file \.yaml"),
+        *(
+            (
+                f"cat\n{item} dog".encode(),
+                f"line 2: '.*' begins like an item of a list; take the '{re.escape(item)}' away",
+            )
+            for item in ("1.", "12)", "(3)", "+", "*", "•", "–", "—", "▪", "◦", "✓", "[x]", "[ ]")
+        ),
+        *((f"狗{sign}猫".encode(), "line 1: .* contains a (comma|semicolon|bar)") for sign in "，、；،؛｜"),
+        (b'[\n"dog"\n]', r"line 1: '\[' is in brackets"),
+        (b'["dog"]', "is in brackets"),
+        (b"dog\n{hound}", r"line 2: '\{hound\}' is in brackets, .* aliases for synonyms"),
+        (b"Animals\n\tdog\n\t\t{hound}", "line 2: 'dog' is indented by a tab"),
+        (b"Labels:\ndog", "line 1: 'Labels:' looks like a heading"),
+        (b"dog\nPlants:\noak", "line 2: 'Plants:' looks like a heading"),
     ],
 )
 def test_a_label_file_that_does_not_hold_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -94,13 +109,19 @@ def test_a_line_ends_at_a_line_end_alone(tmp_path: Path) -> None:
 def test_quotation_marks_make_one_label_of_a_line(tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_text(
-        '"label"\n\'Paris, France\'\n"#beach"\n"- dog"\n rock \'n\' roll\n""\n# a comment\n#\n#---\n', "utf-8"
+        "“Nice, France”\n„Köln, Dom“\n«[x] y»\n"
+        '"label"\n\'Paris, France\'\n"#beach"\n"- dog"\n rock \'n\' roll\n""\n# a comment\n#\n#---\n',
+        "utf-8",
     )
-    assert read_label_file(file) == ["label", "Paris, France", "#beach", "- dog", "rock 'n' roll", '""']
+    curly = ["Nice, France", "Köln, Dom", "[x] y"]
+    assert read_label_file(file) == [*curly, "label", "Paris, France", "#beach", "- dog", "rock 'n' roll", '""']
 
 
 def test_a_label_has_nothing_around_it_that_is_not_seen() -> None:
-    assert {clean_label(text) for text in (" red\t", "\ufeffred", "red\u200b \u00a0", "\u2028red\u00ad")} == {"red"}
+    assert {
+        clean_label(text)
+        for text in (" red\t", "\ufeffred", "red\u200b \u00a0", "\u2028red\u00ad", "\u202ared\u202c", "\u2067red\u2069")
+    } == {"red"}
     assert clean_label("cafe\u0301") == "caf\u00e9"
     astronaut, scotland = "\U0001f469\u200d\U0001f680", "\U0001f3f4\U000e0067\U000e0062\U000e007f"
     assert clean_label(astronaut) == astronaut and clean_label(scotland) == scotland

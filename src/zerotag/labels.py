@@ -18,14 +18,19 @@ from zerotag.errors import UnknownNameError, ZerotagError, first_few
 Setting = Literal["zsl", "gzsl", "multilabel"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
 
-# soft hyphen, zero-width characters, marks of direction, byte-order mark
-INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+# soft hyphen, zero-width characters, marks, embeddings and isolates of direction, byte-order mark
+INVISIBLE = (
+    "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 LINE_END = re.compile(r"\r\n|\n|\r")
 HASHTAG = re.compile(r"#[^\s!-/:-@\[-`{-~]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HEADINGS = {"label", "labels", "tag", "tags", "name", "names", "class", "classes", "category", "categories"}
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 BETWEEN_LABELS = {",": "a comma", ";": "a semicolon", "|": "a bar", "\t": "a tab"}
+BETWEEN_LABELS |= dict.fromkeys("，、،", "a comma") | dict.fromkeys("；؛", "a semicolon") | {"｜": "a bar"}
+QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“”", "‘": "’", "«": "»", "»": "«"}
+ITEM = re.compile(r"([-–—−*+•‣◦·∙●○▪▫■□▶►➤✓✔✗✘☐☑☒]|\[[ xX✓✔]?\]|\(?\d{1,4}[.)])\s")
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,9 @@ def read_label_file(path: Path) -> list[str]:
         text = clean_label(line)
         if not text or (text.startswith("#") and not HASHTAG.match(text)):
             continue
-        label = _unquoted(text)
+        label = unquoted(text)
         if label == text:
-            _check_line(f"{path}, line {number}", text, is_first=not first_line)
+            _check_line(f"{path}, line {number}", line, text, is_first=not first_line)
         if label in first_line:
             raise ZerotagError(f"{path}: the label '{label}' stands on line {first_line[label]} and again on {number}")
         first_line[label] = number
@@ -161,29 +166,46 @@ def read_label_file(path: Path) -> list[str]:
     return list(first_line)
 
 
-def _unquoted(text: str) -> str:
-    quote = text[0]
+def unquoted(text: str) -> str:
+    """A text without the pair of quotation marks around it, straight or curly; itself where there is none."""
+    closing = QUOTES.get(text[:1], "")
     inside = clean_label(text[1:-1])
-    return inside if quote in "\"'" and text.endswith(quote) and inside and quote not in inside else text
+    is_pair = text[-1:] in closing and not set(inside) & {text[:1], *closing}
+    return inside if closing and inside and is_pair else text
 
 
-def _check_line(where: str, text: str, *, is_first: bool) -> None:
+def half_quoted(text: str) -> bool:
+    """Whether a text begins or ends with a quotation mark that has no partner; an apostrophe may end a word."""
+    begins = text[0] in QUOTES and (len(text) == 1 or text[-1] not in QUOTES[text[0]])
+    return begins or (text[-1] in '"”»“' and text[0] not in QUOTES)
+
+
+def _check_line(where: str, line: str, text: str, *, is_first: bool) -> None:
     """Raise a ZerotagError where a line is likely not meant as the one label that it would be read as."""
+    if "\t" in line.partition(text)[0]:
+        raise ZerotagError(
+            f"{where}: '{text}' is indented by a tab, as in a list with levels; write one label a line without levels, "
+            "or a .yaml file with parents"
+        )
     if text.startswith("#"):
         raise ZerotagError(
             f"{where}: '{text}' may be a comment or a label; write '# {text[1:]}' for a comment, or '{text[1:]}' for a "
             "label"
         )
-    if re.match(r"[-*•]\s", text):
+    if item := ITEM.match(text):
+        yaml = ", or name the file .yaml" if text[0] == "-" else ", or put quotation marks around it if it is a label"
+        raise ZerotagError(f"{where}: '{text}' begins like an item of a list; take the '{item[1]}' away{yaml}")
+    if text[0] + text[-1] in ("[]", "{}") or not text.strip("[]{}"):
         raise ZerotagError(
-            f"{where}: '{text}' begins like an item of a list; take the '{text[0]}' away, or name the file .yaml"
+            f"{where}: '{text}' is in brackets, as in JSON or a keyword list; write one label a line and nothing "
+            "around it, or a .yaml file with aliases for synonyms"
         )
     if found := next((sign for sign in BETWEEN_LABELS if sign in text), None):
         raise ZerotagError(
             f"{where}: '{text}' contains {BETWEEN_LABELS[found]}; write one label a line, or put quotation marks "
             "around it if it is one label"
         )
-    if is_first and text.casefold() in HEADINGS:
+    if text.endswith((":", "：")) or (is_first and text.casefold() in HEADINGS):
         raise ZerotagError(
             f"{where}: '{text}' looks like a heading; take it away, or put quotation marks around it if it is a label"
         )

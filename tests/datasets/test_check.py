@@ -60,3 +60,11 @@ def test_pictures_are_opened_when_asked_for(
     code, out, _ = shell("data", "check", data, "--open", "--json")
     assert code == 0 and json.loads(out)["broken"].keys() == {"1.png", "2.png"} and json.loads(out)["stops"] == []
     assert "broken: 2.png: its content is none of" in shell("data", "check", data, "--open")[1]
+
+
+def test_a_set_without_any_label_is_checked(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    found = check(str(tmp_path))
+    assert "labels to train on: 0" in found.stops[-1] and found.splits["train"].unknown == 0

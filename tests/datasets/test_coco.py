@@ -10,7 +10,8 @@ import pytest
 
 from zerotag.datasets import layout_of, load_dataset
 from zerotag.datasets.check import check
-from zerotag.datasets.pictures import PictureDataset
+from zerotag.datasets.coco_files import split_of
+from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import ZerotagError
 from zerotag.tagging.export import TaggedPicture, Tagging, export
 from zerotag.tagging.tagger import Tag
@@ -259,3 +260,122 @@ def test_what_zerotag_exports_is_read(tmp_path: Path) -> None:
     dataset = load_dataset(str(write(tmp_path, {}, ["a b.jpg", "é.jpg"])))
     assert dataset.labels == ("dog", "=sun")
     assert dataset.labels_of(0) == {"dog"} and dataset.labels_of(1) == set()
+
+
+def test_a_number_of_two_categories_and_a_list_that_comes_twice_are_refused(tmp_path: Path) -> None:
+    content = coco(A)
+    content["categories"].append({"id": 1, "name": "cat"})
+    with pytest.raises(ZerotagError, match="gives number 1 to the categories 'dog' and 'cat'"):
+        load_dataset(str(write(tmp_path, {"result.json": content}, ["a.jpg"])))
+    text = json.dumps(coco(A, info={"images": 1}))
+    assert load_dataset(str(write(tmp_path, {"result.json": text}, []))).labels_of(0) == {"dog", "sun"}
+    for key in ("annotations", "categories", "images"):
+        write(tmp_path, {"result.json": f'{text[:-1]}, "{key}": []}}'}, [])
+        with pytest.raises(ZerotagError, match=f"the key '{key}' comes twice"):
+            load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("carnival", None),
+        ("latest", None),
+        ("untrained", None),
+        ("interval_2", None),
+        ("train2017", "train"),
+        ("Trainval", "train"),
+        ("my-trainSet", "train"),
+        ("person_val", "test"),
+        ("TEST", "test"),
+    ],
+)
+def test_a_split_is_a_whole_word_of_a_name(name: str, split: str | None, tmp_path: Path) -> None:
+    assert split_of(tmp_path / "annotations" / f"instances_{name}.json") == split
+    if split is None:
+        with pytest.raises(ZerotagError, match="neither 'train' nor 'test'"):
+            split_named(tmp_path / f"{name}.h5")
+
+
+def test_splits_that_names_tell_are_reported(tmp_path: Path) -> None:
+    root = write(tmp_path, {"train.json": coco(A), "valid.json": coco(B)}, ["a.jpg", "b.jpg"])
+    assert "splits are told by names: train.json for training, valid.json for testing" in check(str(root)).doubts
+
+
+@pytest.mark.parametrize(
+    ("file", "picture"),
+    [
+        ("annotations/person_keypoints_train2017.json", "train2017/a.jpg"),
+        ("annotations/person_keypoints_train2017.json", "images/train2017/a.jpg"),
+        ("Annotations/Instances_train.JSON", "train/a.jpg"),
+        ("Train/_annotations.coco.json", "Train/a.jpg"),
+        ("TRAIN/_annotations.coco.json", "TRAIN/images/a.jpg"),
+    ],
+)
+def test_names_may_have_more_words_and_any_case(file: str, picture: str, tmp_path: Path) -> None:
+    dataset = load_dataset(str(write(tmp_path, {file: coco(A)}, [picture])))
+    assert found(dataset) == {picture: ("train", {"dog", "sun"})}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_bytes(json.dumps(coco(A)).encode("utf-16"))
+    with pytest.raises(ZerotagError, match=r"train\.json is UTF-16 text; save it as UTF-8"):
+        load_dataset(str(tmp_path))
+    (tmp_path / "train.json").rename(tmp_path / "train.json.gz")
+    with pytest.raises(ZerotagError, match=r"neither .* but 'train\.json\.gz'"):
+        load_dataset(str(tmp_path))
+
+
+def test_a_link_to_a_picture_is_the_picture(tmp_path: Path) -> None:
+    root = write(tmp_path, {"result.json": coco({"a.jpg": ["dog"], "b.jpg": ["sun"]})}, ["a.jpg"])
+    (root / "b.jpg").symlink_to(root / "a.jpg")
+    assert [labels for _, labels in found(load_dataset(str(root))).values()] == [{"dog", "sun"}]
+
+
+def test_boxes_are_cut_off_at_the_edge_and_those_without_area_named(tmp_path: Path) -> None:
+    content = coco({"a.jpg": ["dog", "sun", "sea", "dog"]})
+    for annotation, box in zip(
+        content["annotations"], ([-10, 0, 30, 40], [9, 9, -5, 5], [50, 0, 5, 5], [0, 0, 4, 4]), strict=True
+    ):
+        annotation["bbox"] = box
+    dataset = load_dataset(str(write(tmp_path, {"result.json": content}, ["a.jpg"])))
+    assert dataset.objects is not None and [thing.box for thing in dataset.objects[0]] == [
+        (0, 0, 0.5, 1),
+        (0, 0, 0.1, 0.2),
+    ]
+    assert dataset.labels_of(0) == set(NAMES)
+    assert {note[:28] for note in dataset.notes if "boxes" in note} == {
+        "result.json: 2 boxes are inv",
+        "result.json: 1 boxes reach b",
+    }
+
+
+TABLE = "path,labels\nb.jpg,sea\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "layout", "unread"),
+    [
+        ({"annotations/instances_default.json": coco(A), "labels.csv": TABLE}, "coco", "labels.csv"),
+        ({"annotations/val.json": coco(A), "labels.csv": TABLE}, "folder", "annotations/val.json"),
+        ({"annotations/instances_x.json": coco(A), "annotations/val.json": coco(A)}, "coco", "annotations/val.json"),
+        (
+            {"annotations/instances_x.json": coco(A), "Valid/_annotations.coco.json": coco(A)},
+            "coco",
+            "Valid/_annotations.coco.json",
+        ),
+        ({"labels.csv": TABLE, "vectors.h5": ""}, "folder", "vectors.h5"),
+        ({"labels.csv": TABLE, "x.tfrecords": ""}, "folder", "x.tfrecords"),
+        ({"labels.csv": TABLE, "ImageList/x.txt": ""}, "folder", "ImageList"),
+        ({"labels.csv": TABLE, "metadata.csv": "a,b\n", "x.json": "{"}, "folder", None),
+        ({"annotations/instances_x.json": coco(A), "vectors.h5": ""}, "coco", "vectors.h5"),
+    ],
+)
+def test_a_table_of_labels_goes_before_files_that_may_be_anything(
+    files: dict[str, Any], layout: str, unread: str | None, tmp_path: Path
+) -> None:
+    found = check(str(write(tmp_path, files, ["a.jpg", "b.jpg"])))
+    notes = [doubt for doubt in found.doubts if doubt.startswith("not read")]
+    assert found.layout == layout
+    assert notes == (
+        [] if unread is None else [f"not read, since the folder is taken for the layout '{layout}': '{unread}'"]
+    )

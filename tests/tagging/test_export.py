@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zerotag.datasets.folder import read_folder
-from zerotag.errors import UnknownNameError
+from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.labels import of_cell
 from zerotag.tagging.export import EXPORTERS, TaggedPicture, Tagging, export
 from zerotag.tagging.tagger import Tag
@@ -119,6 +120,41 @@ def test_a_failure_leaves_what_was_there(form: str, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="the disk broke"):
         export(Tagging(broken(), LABELS, "gbe"), tmp_path / "out", form)
     assert [path.name for path in tmp_path.iterdir()] == ["out"] and (tmp_path / "out").read_text() == "earlier"
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    for name, target in (("out", tmp_path / "deep" / "real"), ("again", tmp_path / "out")):
+        (tmp_path / name).symlink_to(target)
+        export(Tagging(PICTURES, LABELS, "gbe"), tmp_path / name, "csv")
+        assert (tmp_path / name).is_symlink() and len(read_csv(tmp_path / "deep" / "real")) == 2
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["real"]
+
+
+def test_what_cannot_be_a_file_is_named_before_any_work(tmp_path: Path) -> None:
+    def never() -> Iterator[TaggedPicture]:
+        raise AssertionError
+        yield
+
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for name, message in (
+        ("folder", "folder is a folder; name a file"),
+        ("link", "link is a folder; name a file"),
+        ("pipe", "pipe is a device or a pipe"),
+        ("file/out", r"out cannot be written \(.*\); name another"),
+        ("circle", r"circle cannot be written \(its links lead in a circle\)"),
+    ):
+        with pytest.raises(ZerotagError, match=message):
+            export(Tagging(never(), LABELS, "gbe"), tmp_path / name, "csv")
+
+
+def test_a_name_that_is_too_long_is_the_one_that_was_given(tmp_path: Path) -> None:
+    file = tmp_path / ("a" * 250)
+    with pytest.raises(ZerotagError, match=r"/a{250} cannot be written"):
+        export(Tagging(PICTURES, LABELS, "gbe"), file, "csv")
 
 
 SIGNS = ["=1+1", "+1", "-dog", "@home", "\ttab", "＝1", "'=1", "'quoted", "a=b"]

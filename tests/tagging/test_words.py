@@ -67,6 +67,11 @@ def test_a_plain_list_is_a_line_a_label(tmp_path: Path) -> None:
         ("- dog\n\t- cat", "is not valid YAML: .* line 2"),
         ("- dog: cat", "'labels.0.dog': there is no such key"),
         ("[" * 20_000 + "]" * 20_000, "nested too deep"),
+        ("labels:\n  - dog\n   - cat", "begin every item of a list .* such as 'dog - cat' in line 2"),
+        ("- hot\n  dog", "text of several lines, such as 'hot dog' in line 1"),
+        ("groups:\n  fruit\n  tree: [oak]", "is not valid YAML"),
+        ("- |\n  dog\n  cat", "'labels.0.name': it has several lines"),
+        ("labels: [dog]\nexclude: [dgo]", "excludes 'dgo', which none of its lists has"),
         ("[a, cafe\u0301, caf\u00e9]", "come more than once: 'caf\u00e9'"),
     ],
 )
@@ -74,6 +79,39 @@ def test_what_is_wrong_with_a_list_is_named(text: str, message: str, tmp_path: P
     (tmp_path / "words.yaml").write_text(text)
     with pytest.raises(ZerotagError, match=message):
         read_words(tmp_path / "words.yaml")
+
+
+def test_what_is_excluded_is_never_given(tmp_path: Path) -> None:
+    text = """
+labels:
+  - {name: kitten, aliases: [Kitty], parent: cat}
+  - {name: cat, parent: animal}
+  - {name: puma, aliases: [cougar], parent: animal}
+  - {name: puma cub, parent: puma}
+groups:
+  Fruit: [apple]
+exclude: [CAT, Cougar, fruit]
+"""
+    (tmp_path / "words.yaml").write_text(text)
+    words = read_words(tmp_path / "words.yaml")
+    assert [(word.name, word.parent) for word in words.words] == [
+        ("kitten", "animal"),
+        ("puma cub", "animal"),
+        ("apple", None),
+    ]
+    (tmp_path / "words.yaml").write_text(text.replace("CAT", "kitty, ANIMAL"))
+    words = read_words(tmp_path / "words.yaml")
+    assert [(word.name, word.parent) for word in words.words] == [("cat", None), ("puma cub", None), ("apple", None)]
+
+
+def test_words_of_several_lists_are_taken_once(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("sets: [photographer, pocket, imagenet, pocket]")
+    words = read_words(tmp_path / "words.yaml")
+    first = named_set("photographer").words
+    assert words.words[: len(first)] == first
+    names = {text for word in words.words for text in (word.name, *word.aliases)}
+    for name in ("pocket", "imagenet"):
+        assert all(names & {word.name, *word.aliases} for word in named_set(name).words)
 
 
 def test_plain_words_of_yaml_are_labels_as_they_are_written(tmp_path: Path) -> None:

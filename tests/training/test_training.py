@@ -54,6 +54,21 @@ def test_without_held_out_labels_held_out_pictures_are_judged_on_the_trained_one
     assert run.held_out_labels == () and all(0 < line["held_out_map"] <= 1 for line in run.log())
 
 
+def test_the_first_epoch_is_kept_where_no_held_out_picture_has_a_label_to_be_ranked(
+    finished: Run, toy_settings: dict[str, Any], squares: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (squares / "labels.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["path"] = str(squares / row["path"])
+        row["labels"] = [label for label in row["labels"] if label not in finished.held_out_labels]
+        row.pop("objects", None)
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "labels.txt").write_text("\n".join(load_dataset(str(squares)).labels))
+    run = train(changed(toy_settings, data=str(tmp_path)), tmp_path / "run")
+    assert run.held_out_labels == finished.held_out_labels and len(run.log()) == 2
+    assert load_tensors(run.weights)[1]["epoch"] == 1
+
+
 def test_without_held_out_pictures_the_last_epoch_is_kept(toy_settings: dict[str, Any], tmp_path: Path) -> None:
     settings = changed(toy_settings, selection={"held_out_pictures": 0.0})
     run = train(settings, tmp_path / "run")

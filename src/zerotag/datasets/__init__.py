@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from zerotag.datasets import (
 from zerotag.datasets.folder import read_folder
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, StoredMaps
 from zerotag.datasets.pocket import BUILDERS
+from zerotag.datasets.unread import note_on_unread
 from zerotag.errors import ZerotagError
 from zerotag.storage import cache_folder
 
@@ -69,8 +71,10 @@ def load_dataset(data: str) -> PictureDataset:
             raise ZerotagError(
                 f"there is no data set '{data}': it is neither a folder nor one of {', '.join(BUILDERS)}"
             )
-        layout = layout_of(Path(data))
-        return LAYOUTS[layout].read(Path(data)) if layout in LAYOUTS else read_folder(Path(data))
+        root = Path(data)
+        layout = layout_of(root)
+        dataset = LAYOUTS[layout].read(root) if layout in LAYOUTS else read_folder(root)
+        return replace(dataset, notes=(*dataset.notes, *note_on_unread(root, layout)))
     finished = dataset_folder(data) / "dataset.json"
     if not finished.exists():
         raise ZerotagError(f"{data} was not built yet; run: zerotag data build {data}")

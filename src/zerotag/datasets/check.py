@@ -125,13 +125,13 @@ def _figures(dataset: PictureDataset, split: str, unseen: np.ndarray) -> tuple[S
         without += int((~positive[:, unseen].any(1)).sum())
         num_known += int(np.count_nonzero(annotations))
         unseen_known += int(np.count_nonzero(annotations[:, unseen]))
-    number = max(1, len(rows))
+    number, num_entries = max(1, len(rows)), len(rows) * len(dataset.labels)
     figures = SplitFigures(
         len(rows),
         float(images_of[~unseen].sum() / number),
         float(images_of[unseen].sum() / number) if unseen_known else None,
         without if unseen_known else None,
-        1 - num_known / (number * len(dataset.labels)) if len(rows) else 0.0,
+        1 - num_known / num_entries if num_entries else 0.0,
     )
     return figures, images_of
 

@@ -7,6 +7,7 @@ and where no split is told one picture in five, by its path. Lin et al., ECCV 20
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
+from zerotag.datasets.boxes import Boxes
 from zerotag.datasets.coco_files import (
     LAYOUT,
     CocoAnnotation,
@@ -27,9 +29,10 @@ from zerotag.datasets.coco_files import (
     stem_of,
 )
 from zerotag.datasets.folder import drawn_split
-from zerotag.datasets.pictures import TEST, PictureDataset, SceneObject
+from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject
 from zerotag.errors import ZerotagError, first_few
 
+PURPOSE = {TRAIN: "training", TEST: "testing"}
 UNNAMED = "0"  # how Datumaro writes an annotation without a label; a category may have this number too
 
 
@@ -65,19 +68,21 @@ def read(root: Path) -> PictureDataset:
     """
     contents = {file: parsed(file) for file in files_of(root)}
     labels, notes = _labels(contents)
-    notes += _notes_on_splits(list(contents))
+    notes += _notes_on_splits(root, list(contents))
+    path_of: dict[str, str] = {}
     pictures: dict[str, _Picture] = {}
     left_out: dict[str, str] = {}
     for file, content in contents.items():
         places, of_image = Places(root, file), _by_image(file, content)
         name_of = _names(content)
         column = {identity: labels.index(name) for identity, name in name_of.items() if name in labels}
-        again = 0
+        again, boxes = 0, Boxes()
         for image in content.images:
             path, is_there = places.find(image.file_name)
             if not is_there:
                 left_out[path] = "not there"
                 continue
+            path = path_of.setdefault(os.path.realpath(root / path), path)
             if path not in pictures:
                 split = split_of(file) or drawn_split(path)
                 pictures[path] = _Picture(file, split, np.zeros(len(labels), np.int8))
@@ -87,12 +92,12 @@ def read(root: Path) -> PictureDataset:
                 raise ZerotagError(f"the picture '{path}' is in both {pictures[path].file} and {file}; leave it in one")
             own = of_image.pop(str(image.id), [])
             pictures[path].add(own, column)
-            pictures[path].objects += _objects(image, own, name_of)
+            pictures[path].objects += _objects(image, own, name_of, boxes)
         if again:
             notes.append(
                 f"{file.name} lists {again} pictures again, under other numbers; their labels are put together"
             )
-        notes += _notes_on_categories(file, content)
+        notes += [*_notes_on_categories(file, content), *boxes.notes(file.name)]
     if not pictures:
         looked_for = root / next(iter(left_out), "")
         raise ZerotagError(f"{root} holds none of the {len(left_out)} pictures listed, such as {looked_for}; {LAYOUT}")
@@ -145,10 +150,11 @@ def _names(content: CocoFile) -> dict[str, str]:
     return {str(of.id): of.name for of in content.categories}
 
 
-def _notes_on_splits(files: Sequence[Path]) -> list[str]:
+def _notes_on_splits(root: Path, files: Sequence[Path]) -> list[str]:
     undecided = [file.name for file in files if split_of(file) is None]
+    told = [f"{file.relative_to(root).as_posix()} for {PURPOSE[of]}" for file in files if (of := split_of(file))]
     tested = {stem_of(file) for file in files if split_of(file) == TEST}
-    notes = []
+    notes = [f"splits are told by names: {', '.join(told)}"] if told else []
     if undecided:
         notes.append(f"{', '.join(undecided)}: no split in the name, so one picture in five is taken for testing")
     if len(tested) > 1:
@@ -189,17 +195,19 @@ def _by_image(file: Path, content: CocoFile) -> dict[str, list[CocoAnnotation]]:
     return of_image
 
 
-def _objects(image: CocoImage, annotations: Sequence[CocoAnnotation], name_of: dict[str, str]) -> list[SceneObject]:
+def _objects(
+    image: CocoImage, annotations: Sequence[CocoAnnotation], name_of: dict[str, str], boxes: Boxes
+) -> list[SceneObject]:
     """The boxes of a picture; none where its size is not known."""
-    if not image.width or not image.height:
+    width, height = image.width or 0.0, image.height or 0.0
+    if width <= 0 or height <= 0:
         return []
     found = []
     for one in annotations:
         if not one.bbox or one.category_id is None:
             continue
-        left, top, width, height = one.bbox
-        if width > 0 and height > 0:
-            right, bottom = left + width, top + height
-            box = (left / image.width, top / image.height, right / image.width, bottom / image.height)
+        left, top, across, down = one.bbox
+        box = boxes.shares((left, top, left + across, top + down), width, height)
+        if box is not None:
             found.append(SceneObject(box, (name_of[str(one.category_id)],)))
     return found

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import codecs
+import json
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from zerotag.datasets.label_table import Label, tables_of
-from zerotag.datasets.pictures import TEST, TRAIN, on_disk
+from zerotag.datasets.pictures import TEST, TESTING, TRAIN, TRAINING, on_disk, words_of
 from zerotag.errors import ZerotagError
 from zerotag.labels import UTF16
 
 ANNOTATIONS = "annotations"
 PREFIXES = ("instances_", "labels_")
+VALIDATING = {"val", "valid", "validation", "minival", "valminusminival"}
 SPLIT_FOLDERS = ("train", "valid", "val", "validation", "test")
 PICTURE_FOLDERS = ("images", "data")
 START = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*"(info|licenses|type|images|annotations|categories)"\s*:')
@@ -67,41 +70,79 @@ def files_of(root: Path) -> list[Path]:
     They are ``annotations/instances_*.json`` and ``annotations/labels_*.json``, or else, in a folder without a table of
     labels, JSON that begins like COCO's in ``annotations``, in the folder itself, or in folders named as splits.
     """
-    named = [file for prefix in PREFIXES for file in (root / ANNOTATIONS).glob(f"{prefix}*.json")]
-    if not named and not tables_of(root):
-        places = ([root / ANNOTATIONS], [root], [root / name for name in SPLIT_FOLDERS])
-        by_place = ([file for place in some for file in place.glob("*.json") if _is_coco(file)] for some in places)
-        named = next((files for files in by_place if files), [])
-    return sorted(named, key=lambda file: (split_of(file) != TRAIN, file))
+    found = named_files(root)
+    if not found and not tables_of(root):
+        found = next((files for files in _by_place(root) if files), [])
+    return sorted(found, key=lambda file: (split_of(file) != TRAIN, file))
+
+
+def named_files(root: Path) -> list[Path]:
+    """The files that are COCO's by their names."""
+    files = [file for place in _folders(root, (ANNOTATIONS,)) for file in _json_files(place)]
+    return [file for file in files if file.name.casefold().startswith(PREFIXES)]
+
+
+def every_file(root: Path) -> list[Path]:
+    """All files that are COCO's by their names or as they begin, in the places where programs put them."""
+    return sorted({*named_files(root), *(file for files in _by_place(root) for file in files)})
+
+
+def has_tables(root: Path) -> bool:
+    """Whether a folder has a table of labels, or files that are COCO's by their names."""
+    return bool(tables_of(root) or named_files(root))
+
+
+def _by_place(root: Path) -> Iterator[list[Path]]:
+    """The files that begin like COCO's, place by place."""
+    for places in (_folders(root, (ANNOTATIONS,)), [root], _folders(root, SPLIT_FOLDERS)):
+        yield [file for place in places for file in _json_files(place) if _is_coco(file)]
+
+
+def _folders(root: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folders of these names, in any case."""
+    there = root.iterdir() if root.is_dir() else ()
+    return sorted(place for place in there if place.name.casefold() in names and place.is_dir())
+
+
+def _json_files(place: Path) -> list[Path]:
+    return [file for file in place.iterdir() if file.suffix.casefold() == ".json"] if place.is_dir() else []
 
 
 def _is_coco(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
-            return START.match(opened.read(START_BYTES)) is not None
+            start = opened.read(START_BYTES)
     except OSError:
         return False
+    if start.startswith(UTF16):
+        start = start.decode("utf-16", "ignore").encode()
+    return START.match(start) is not None
 
 
 def split_of(file: Path) -> str | None:
     """The split that the name of a file, or of the folder it lies in, tells; None where neither does."""
-    name = file.stem if file.parent.name not in SPLIT_FOLDERS else file.parent.name
-    if "train" in name.lower():
+    words = words_of(file.stem if file.parent.name.casefold() not in SPLIT_FOLDERS else file.parent.name)
+    if words & {*TRAINING, "trainval"}:
         return TRAIN
-    return TEST if any(word in name.lower() for word in ("val", "test")) else None
+    return TEST if words & (TESTING | VALIDATING) else None
 
 
 def stem_of(file: Path) -> str:
     """What tells files of different pictures apart: folder and name, without what kind of annotations they hold."""
-    prefix = next((prefix for prefix in PREFIXES if file.stem.startswith(prefix)), "")
-    return f"{file.parent.name}/{file.stem.removeprefix(prefix)}"
+    return f"{file.parent.name}/{_without_kind(file)}"
+
+
+def _without_kind(file: Path) -> str:
+    prefix = next((prefix for prefix in PREFIXES if file.stem.casefold().startswith(prefix)), "")
+    return file.stem[len(prefix) :]
 
 
 def parsed(file: Path) -> CocoFile:
     """The content of a file.
 
     Raises:
-        ZerotagError: it cannot be read, is damaged, or is of another form.
+        ZerotagError: it cannot be read, is damaged, or is of another form; a list comes twice; or two categories have
+            one number.
     """
     try:
         content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
@@ -109,13 +150,34 @@ def parsed(file: Path) -> CocoFile:
         raise ZerotagError(f"{file} cannot be read ({error.strerror})") from error
     if content.startswith(UTF16):
         raise ZerotagError(f"{file} is UTF-16 text; save it as UTF-8")
+    if twice := _twice(content):
+        raise ZerotagError(f"{file}: the key '{twice}' comes twice; put both lists into one")
     try:
-        return CocoFile.model_validate_json(content)
+        found = CocoFile.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         reason = fault["msg"].removeprefix("Value error, ").lower()
         raise ZerotagError(f"{file}: '{where}': {reason}; {LAYOUT}") from error
+    names: dict[str, str] = {}
+    for of in found.categories:
+        if (first := names.setdefault(str(of.id), of.name)) != of.name:
+            raise ZerotagError(
+                f"{file} gives number {of.id} to the categories '{first}' and '{of.name}', so which of them is meant "
+                "is not known; give each category its own number"
+            )
+    return found
+
+
+def _twice(content: bytes) -> str | None:
+    """A list that comes twice; of JSON's keys of one name the last alone would count."""
+    suspects = [key for key in CocoFile.model_fields if content.count(f'"{key}"'.encode()) > 1]
+    try:  # each object becomes a tuple of pairs, that of the file the last one
+        pairs = json.loads(content, object_pairs_hook=tuple) if suspects else ()
+    except (ValueError, RecursionError):
+        return None
+    keys = [key for key, _ in pairs] if isinstance(pairs, tuple) else []
+    return next((key for key in suspects if keys.count(key) > 1), None)
 
 
 class Places:
@@ -129,13 +191,21 @@ class Places:
     def __init__(self, root: Path, file: Path) -> None:
         self.root, self.file = root, file
         self.beside = "" if file.parent == root else file.parent.relative_to(root).as_posix()
-        home = "" if self.beside == ANNOTATIONS else self.beside
-        prefix = next((prefix for prefix in PREFIXES if file.stem.startswith(prefix)), "")
-        name = file.stem.removeprefix(prefix) if prefix or (split_of(file) and not home) else ""
-        own = [posixpath.join(home, *parts, name) for parts in ((), ("images",)) if name]
+        home = "" if self.beside.casefold() == ANNOTATIONS else self.beside
+        name = _without_kind(file)
+        if name == file.stem and (home or not split_of(file)):
+            name = ""
+        own = self._named(home, name)
         there = [folder for folder in own if (root / folder).is_dir()]
-        self.folders = there[:1] or [*own[:1], *(posixpath.join(home, folder) for folder in PICTURE_FOLDERS), home]
+        parts = name.split("_")  # of person_keypoints_train2017.json the pictures are in train2017
+        tails = [folder for i in range(1, len(parts)) for folder in self._named(home, "_".join(parts[i:]))]
+        likely = [*(folder for folder in tails if (root / folder).is_dir()), *own]
+        self.folders = there[:1] or [*likely[:1], *(posixpath.join(home, folder) for folder in PICTURE_FOLDERS), home]
         self.above = [home, posixpath.join(home, "images")]  # for names that begin with the folder's
+
+    @staticmethod
+    def _named(home: str, name: str) -> list[str]:
+        return [posixpath.join(home, *above, name) for above in ((), ("images",)) if name]
 
     def find(self, name: str) -> tuple[str, bool]:
         """The path of a picture below the root, and whether it is there.

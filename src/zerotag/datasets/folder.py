@@ -1,29 +1,32 @@
 """Pictures of one's own: a folder with a table of labels.
 
 ``labels.jsonl`` holds a line a picture, such as ``{"path": "a.jpg", "labels": ["dog", "beach"], "split": "train"}``;
-``labels.csv`` the columns ``path``, ``labels`` (separated by ``;``) and, if wanted, ``split``; see
-:mod:`zerotag.datasets.label_table`. Without splits one
-picture in five is taken for testing, by its path. ``labels.txt``, if it is there, lists the labels that may come, one a
-line. A line of ``labels.jsonl`` may hold ``objects``, a list of ``{"box": [left, top, right, bottom], "labels": […]}``
-in pixels, with ``width`` and ``height`` of the picture beside them. A label that a picture does not list is taken as
+``labels.csv`` the columns ``path``, ``labels`` (separated by ``;``) and, if wanted, ``split`` and ``rejected``; see
+:mod:`zerotag.datasets.label_table`. Without splits one picture in five is taken for testing, by its path.
+``labels.txt``, if it is there, lists the labels that may come, one a line. A line of ``labels.jsonl`` may hold
+``objects``, a list of ``{"box": [left, top, right, bottom], "labels": […]}`` in pixels, with ``width`` and ``height``
+of the picture beside them; their labels are labels of the picture. A label that a picture does not list is taken as
 negative; where a line holds ``rejected``, a list of labels, these alone are negative and all others unknown.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from zerotag.datasets.label_table import LAYOUT, Row, read_table, tables_of
+from zerotag.datasets.boxes import Boxes
+from zerotag.datasets.label_table import LAYOUT, LISTER, Row, file_named, read_table, tables_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, SceneObject, leaves_folder, on_disk
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, first_few
 from zerotag.labels import read_label_file
 
 TEST_SHARE = 0.2
 LONGEST_SHOWN = 120
+DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".xml", ".yaml", ".xlsx", ".ods", ".zip", ".gz", ".parquet")
 
 
 def read_folder(root: Path) -> PictureDataset:
@@ -36,29 +39,35 @@ def read_folder(root: Path) -> PictureDataset:
     if not root.is_dir():
         raise ZerotagError(f"there is no folder {root}")
     if not (tables := tables_of(root)):
-        raise ZerotagError(f"{root} has neither labels.jsonl nor labels.csv; {LAYOUT}")
-    by_line = read_table(tables[0])
-    paths, rows = _paths(root, tables[0], by_line), list(by_line.values())
+        seen = "" if not (others := data_files(root)) else f", but {first_few(others)}"
+        raise ZerotagError(f"{root} has neither labels.jsonl nor labels.csv{seen}; {LAYOUT}")
+    table = read_table(tables[0])
+    paths, rows = _paths(root, tables[0], table.rows), list(table.rows.values())
     labels = _labels(root, rows)
     column = {label: c for c, label in enumerate(labels)}
     annotations = np.full((len(rows), len(labels)), -1, np.int8)
-    for i, row in enumerate(rows):
+    for i, (line, row) in enumerate(table.rows.items()):
         if row.rejected is not None:
             annotations[i] = 0
-        for label, verdict in [*((one, -1) for one in row.rejected or ()), *((one, 1) for one in row.labels)]:
+        for label, verdict in [*((one, -1) for one in row.rejected or ()), *((one, 1) for one in row.given)]:
             if label not in column:
-                raise ZerotagError(f"{root}: '{row.path}' has the label '{label}', which labels.txt does not list")
+                raise ZerotagError(
+                    f"{tables[0]}, line {line}: '{row.path}' has the label '{label}', which {LISTER} does not list"
+                )
             annotations[i, column[label]] = verdict
     annotations.flags.writeable = False
-    objects = None if all(row.objects is None for row in rows) else tuple(_objects(root, row) for row in rows)
+    boxes = Boxes()
+    objects = None if all(row.objects is None for row in rows) else tuple(_objects(root, row, boxes) for row in rows)
     splits = tuple(row.split or drawn_split(path) for row, path in zip(rows, paths, strict=True))
-    notes = tuple(f"{file.name} is not read, since {tables[0].name} lies beside it" for file in tables[1:])
+    unread = (f"{file.name} is not read, since {tables[0].name} lies beside it" for file in tables[1:])
+    notes = (*unread, *table.notes, *boxes.notes(tables[0].name))
     return PictureDataset(root, paths, splits, labels, annotations, objects, notes=notes)
 
 
 def _paths(root: Path, table: Path, rows: dict[int, Row]) -> tuple[str, ...]:
     """Where the pictures of the rows are: in the folder, or elsewhere by a full path."""
-    found: dict[str, int] = {}
+    found: list[str] = []
+    line_of: dict[str, int] = {}
     missing: list[int] = []
     for line, row in rows.items():
         shown = _shown(row.path)
@@ -68,13 +77,13 @@ def _paths(root: Path, table: Path, rows: dict[int, Row]) -> tuple[str, ...]:
             )
         if (path := on_disk(root, row.path)) is None:
             missing.append(line)
-        elif path in found:
+        elif (first := line_of.setdefault(os.path.realpath(root / path), line)) != line:
             raise ZerotagError(
-                f"{table}, line {line}: the picture '{shown}' is listed more than once, first on line {found[path]}; "
+                f"{table}, line {line}: the picture '{shown}' is listed more than once, first on line {first}; "
                 "put its labels on one line"
             )
         else:
-            found[path] = line
+            found.append(path)
     if missing:
         path = rows[missing[0]].path
         hint = " (a path of Windows)" if re.match(r"[A-Za-z]:[\\/]", path) else ""
@@ -85,30 +94,33 @@ def _paths(root: Path, table: Path, rows: dict[int, Row]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def data_files(root: Path) -> list[str]:
+    """Files of a folder, and of the folders in it, that tables or archives of tables may be."""
+    places = [root, *(place for place in sorted(root.iterdir()) if place.is_dir() and os.access(place, os.R_OK))]
+    files = (file for place in places for file in sorted(place.iterdir()))
+    return [str(file.relative_to(root)) for file in files if file.suffix.casefold() in DATA_SUFFIXES and file.is_file()]
+
+
 def _shown(path: str) -> str:
     return path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}…"
 
 
 def _labels(root: Path, rows: list[Row]) -> tuple[str, ...]:
-    if (root / "labels.txt").is_file():
-        return tuple(read_label_file(root / "labels.txt"))
-    labels = sorted({label for row in rows for label in (*row.labels, *(row.rejected or ()))})
+    if (lister := file_named(root, LISTER)) is not None:
+        return tuple(read_label_file(lister))
+    labels = sorted({label for row in rows for label in (*row.given, *(row.rejected or ()))})
     if not labels:
         raise ZerotagError(f"none of the {len(rows)} pictures in {root} has a label")
     return tuple(labels)
 
 
-def _objects(root: Path, row: Row) -> tuple[SceneObject, ...]:
+def _objects(root: Path, row: Row, boxes: Boxes) -> tuple[SceneObject, ...]:
     if row.objects is None:
         return ()
     if row.width is None or row.height is None:
         raise ZerotagError(f"{root}: '{row.path}' has objects but no width and height, so their boxes have no scale")
-    scale = (row.width, row.height, row.width, row.height)
-    found = []
-    for thing in row.objects:
-        left, top, right, bottom = (value / side for value, side in zip(thing.box, scale, strict=True))
-        found.append(SceneObject((left, top, right, bottom), tuple(thing.labels)))
-    return tuple(found)
+    shares = ((boxes.shares(thing.box, float(row.width), float(row.height)), thing) for thing in row.objects)
+    return tuple(SceneObject(box, tuple(thing.labels)) for box, thing in shares if box is not None)
 
 
 def drawn_split(path: str) -> str:

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int8
 
+from zerotag.datasets.coco_files import has_tables
 from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
@@ -94,8 +95,8 @@ def files_of(root: Path) -> list[Path]:
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder holds HDF5 files."""
-    return bool(files_of(root))
+    """Whether the folder holds HDF5 files, and no tables of labels."""
+    return bool(files_of(root)) and not has_tables(root)
 
 
 def read(root: Path) -> PictureDataset:

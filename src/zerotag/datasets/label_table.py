@@ -5,24 +5,30 @@ A table that may be read otherwise than it was meant is refused, with the line a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from zerotag.errors import ZerotagError
-from zerotag.labels import BETWEEN_LABELS, clean_label, lines_of, of_cell, read_label_file, read_text
+from zerotag.datasets.label_csv import rows_of
+from zerotag.errors import ZerotagError, first_few
+from zerotag.labels import clean_label, lines_of, read_label_file, read_text
 
 LAYOUT = "its layout is described in the help of: zerotag data"
 EXAMPLE = '{"path": "a.jpg", "labels": ["dog"]}'
+LISTER = "labels.txt"
 LONGEST_NUMBER = 1000
-DELIMITERS = (",", ";", "\t")
-SEPARATOR_LINE = re.compile(r"\"?sep=(.)\"?(\r\n|\n|\r)", re.IGNORECASE)
+LARGEST_SIDE = 2**31
+MEANT = {"subset": "split", "partition": "split", "fold": "split", "negative": "rejected", "negatives": "rejected"}
+MEANT |= {"boxes": "objects", "bboxes": "objects", "annotations": "objects"}
+NEAR = 0.75
+NOTHING = {"na", "n/a", "#n/a", "nan", "null", "none", "\\n"}  # what R, SQL, pandas and spreadsheets write
 
 
 def _whole(text: str) -> str:
@@ -54,31 +60,65 @@ class Row(BaseModel):
     split: Literal["train", "test"] | None = None
     rejected: list[Label] | None = None
     objects: list[Thing] | None = None
-    width: Annotated[int, Field(ge=1)] | None = None
-    height: Annotated[int, Field(ge=1)] | None = None
+    width: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
+    height: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
 
     @model_validator(mode="after")
     def _is_of_one_mind(self) -> Row:
-        if both := set(self.labels) & set(self.rejected or ()):
-            raise ValueError(f"the label '{min(both)}' is in both labels and rejected")
+        for where, labels in (("labels", self.labels), ("objects", self.labels_of_objects)):
+            if both := set(labels) & set(self.rejected or ()):
+                raise ValueError(f"the label '{min(both)}' is in both {where} and rejected")
         return self
+
+    @property
+    def labels_of_objects(self) -> list[str]:
+        """Labels that a box of the picture has."""
+        return [label for thing in self.objects or () for label in thing.labels]
+
+    @property
+    def given(self) -> list[str]:
+        """Labels that the picture has, by itself or in a box."""
+        return list(dict.fromkeys([*self.labels, *self.labels_of_objects]))
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table says.
+
+    Attributes:
+        rows: pictures by the number of their line.
+        notes: what is odd, a sentence each.
+    """
+
+    rows: dict[int, Row]
+    notes: tuple[str, ...]
+
+
+def file_named(folder: Path, name: str) -> Path | None:
+    """The file of a folder with this name, in any case where none has it exactly."""
+    if (folder / name).is_file() or not folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    alike = sorted(file for file in folder.iterdir() if file.name.casefold() == name)
+    return next((file for file in alike if file.is_file()), None)
 
 
 def tables_of(root: Path) -> list[Path]:
     """The tables of a folder; the first is the one that is read."""
-    return [root / name for name in READERS if (root / name).is_file()]
+    return [file for name in READERS if (file := file_named(root, name)) is not None]
 
 
-def read_table(file: Path) -> dict[int, Row]:
-    """The rows of a table by the number of their line.
+def read_table(file: Path) -> Table:
+    """The rows of a table, and what is odd about them.
 
     Raises:
         ZerotagError: the table is no UTF-8 text, lists no pictures, or a line does not hold.
     """
-    rows = {}
-    for number, values in READERS[file.name](file):
+    rows: dict[int, Row] = {}
+    unread: Counter[str] = Counter()
+    for number, values in READERS[file.name.casefold()](file):
         if not isinstance(values, dict):
             raise ZerotagError(f"{file}, line {number}: {EXAMPLE} was expected; {LAYOUT}")
+        unread.update(values.keys() - Row.model_fields.keys())
         try:
             rows[number] = Row.model_validate(values)
         except ValidationError as error:
@@ -89,7 +129,37 @@ def read_table(file: Path) -> dict[int, Row]:
             raise ZerotagError(f"{file}, line {number}: {where}{reason}; {LAYOUT}") from error
     if not rows:
         raise ZerotagError(f"{file} lists no pictures; {LAYOUT}")
-    return rows
+    return Table(rows, (*_notes_on_keys(file, unread), *_notes_on_nothing(file, list(rows.values()))))
+
+
+def _notes_on_keys(file: Path, unread: Counter[str]) -> list[str]:
+    """Columns that are not read, and keys that are likely meant as one that is."""
+    is_csv = file.suffix.casefold() == ".csv"
+    meant = {key: _meant(key) for key in unread}
+    notes = [
+        f"{file.name}: the {'column' if is_csv else 'key'} '{key}' is not read; was '{name}' meant?"
+        for key, name in meant.items()
+        if name
+    ]
+    if is_csv and (others := [key for key, name in meant.items() if not name]):
+        notes.append(f"{file.name}: columns that are not read: {first_few(sorted(others))}")
+    return notes
+
+
+def _meant(key: str) -> str | None:
+    plain = re.sub("[^a-z]", "", key.casefold())
+    near = get_close_matches(plain, Row.model_fields, n=1, cutoff=NEAR)
+    return MEANT.get(plain) or next(iter(near), None)
+
+
+def _notes_on_nothing(file: Path, rows: list[Row]) -> list[str]:
+    """Texts by which programs say that a cell is empty, where they are all that a picture is labelled with."""
+    alone = [labels[0] for row in rows for labels in (row.labels, row.rejected or []) if len(labels) == 1]
+    count = Counter(label for label in alone if label.casefold() in NOTHING)
+    return [
+        f"{file.name}: '{label}' is the only label of {number} pictures; leave it out if it stands for none"
+        for label, number in sorted(count.items())
+    ]
 
 
 def _read_jsonl(file: Path) -> Iterator[tuple[int, object]]:
@@ -121,76 +191,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_csv(file: Path) -> Iterator[tuple[int, object]]:
-    text, skipped = read_text(file), 0
-    listed = set(read_label_file(file.with_name("labels.txt"))) if file.with_name("labels.txt").is_file() else set()
-    if declared := SEPARATOR_LINE.match(text):
-        text, skipped = text[declared.end() :], 1
-    delimiter, names = _headings(file, text, (declared[1],) if declared else DELIMITERS)
-    by_line = cells_of(file, text, delimiter, skipped)
-    next(by_line)
-    for number, cells in by_line:
-        if any(map(str.strip, cells)):
-            yield number, _values(f"{file}, line {number}", cells, names, listed)
-
-
-def cells_of(file: Path, text: str, delimiter: str = ",", skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """The rows of CSV that are not empty, with the numbers of their lines.
-
-    Args:
-        file: Path of the file, for messages.
-        text: Text of the file.
-        delimiter: Character between cells.
-        skipped: Number of lines of the file before the text.
-
-    Raises:
-        ZerotagError: a row cannot be told from the next; the message names its line.
-    """
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for cells in table:
-            if cells:
-                yield table.line_num + skipped, cells
-    except csv.Error as error:
-        raise ZerotagError(
-            f"{file}, line {table.line_num + skipped} cannot be read ({error}); look for a quotation mark too many "
-            "or too few"
-        ) from error
-
-
-def _headings(file: Path, text: str, delimiters: tuple[str, ...]) -> tuple[str, list[str]]:
-    """What stands between the cells, and the names of the columns."""
-    first = next(iter(lines_of(text)))
-    for delimiter in delimiters:
-        names = [name.strip().casefold() for name in next(csv.reader([first], delimiter=delimiter), [])]
-        if {"path", "labels"} <= set(names):
-            if twice := next((name for name in ("path", "labels", "split") if names.count(name) > 1), None):
-                raise ZerotagError(f"{file}: two columns are named {twice}; leave one, with labels separated by ;")
-            return delimiter, names
-    raise ZerotagError(f"{file}: the first line must name the columns path and labels, not '{first[:80]}'; {LAYOUT}")
-
-
-def _values(where: str, cells: list[str], names: list[str], listed: set[str]) -> dict[str, object]:
-    cure = "separate labels with ; and put quotation marks around a cell that contains a delimiter"
-    if any(map(str.strip, cells[len(names) :])) or len(cells) <= max(names.index("path"), names.index("labels")):
-        raise ZerotagError(f"{where} has {len(cells)} cells under {len(names)} headings; {cure}")
-    row = dict(zip(names, cells, strict=False))
-    split = row.get("split", "").strip() or None
-    return {"path": of_cell(row["path"]), "labels": _labels(where, row["labels"], listed), "split": split}
-
-
-def _labels(where: str, cell: str, listed: set[str]) -> list[str]:
-    if len(lines_of(cell.strip())) > 1:
-        raise ZerotagError(f"{where}: a cell of labels contains a line break; separate labels with ;")
-    if re.fullmatch(r"\s*\[.*\]\s*", cell):
-        raise ZerotagError(f"{where}: the labels '{cell}' look like a list in brackets; write them as red;blue")
-    labels = [label for label in (clean_label(of_cell(part.strip())) for part in cell.split(";")) if label]
-    odd = next((sign for sign in BETWEEN_LABELS if sign in cell.strip()), None)
-    if odd and ";" not in cell and not set(labels) <= listed:
-        raise ZerotagError(
-            f"{where}: the label '{cell}' contains {BETWEEN_LABELS[odd]}; separate labels with ; and end the cell with "
-            "; if it is one label"
-        )
-    return labels
+    lister = file_named(file.parent, LISTER)
+    return rows_of(file, set() if lister is None else set(read_label_file(lister)), LAYOUT)
 
 
 READERS = {"labels.jsonl": _read_jsonl, "labels.csv": _read_csv}

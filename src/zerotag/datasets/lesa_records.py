@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from zerotag.datasets import open_images
+from zerotag.datasets.coco_files import has_tables
 from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.datasets.unpacked import Labels, UnpackedMaps, files_of, unpack
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder holds TFRecord files, and no lists of labels of Open Images."""
-    return bool(files_of(root)) and not open_images.recognises(root)
+    """Whether the folder holds TFRecord files, and neither tables of labels nor the lists of Open Images."""
+    return bool(files_of(root)) and not has_tables(root) and not open_images.recognises(root)
 
 
 def read(root: Path) -> PictureDataset:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zerotag.datasets.label_table import cells_of
+from zerotag.datasets.coco_files import has_tables
+from zerotag.datasets.label_csv import cells_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder, on_disk
 from zerotag.errors import ZerotagError, first_few
 from zerotag.labels import clean_label, read_text
@@ -80,6 +81,8 @@ def _benchmark(root: Path) -> dict[str, list[str]] | None:
         try:
             content = json.loads(file.read_bytes())
         except (ValueError, RecursionError) as error:
+            if has_tables(root):
+                continue
             raise ZerotagError(f"{file} is no JSON ({error})") from error
         if isinstance(content, dict) and UNSEEN in content:
             return {side: _listed(file, side, content[side]) for side in (UNSEEN, SEEN) if side in content}

@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
+from zerotag.datasets.coco_files import has_tables
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder
 from zerotag.errors import ZerotagError, first_few
 from zerotag.labels import lines_of, read_text
 from zerotag.nus_wide_lists import label_lists, seen_tags
 
 LAYOUT = "the layout is described in docs/formats.md"
+LIST = "ImageList/Imagelist.txt"
 SMALLEST_PICTURE_BYTES = 4001
 COPIES_OF_A_NOTICE = 20
 BLOCK_BYTES = 2**24
@@ -30,8 +32,8 @@ TAB, NEWLINE, RETURN, SPACE, ZERO, ONE = b"\t\n\r 01"
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder looks like this layout."""
-    return (root / "ImageList").is_dir()
+    """Whether the folder has the lists of images; beside a table of labels the list must have its name."""
+    return (root / LIST).is_file() or ((root / LIST).parent.is_dir() and not has_tables(root))
 
 
 def read(root: Path) -> PictureDataset:
@@ -41,7 +43,7 @@ def read(root: Path) -> PictureDataset:
         ZerotagError: a file is missing, or is of another shape than the others say.
     """
     tags, concepts = label_lists(root)
-    files = image_list(root / "ImageList" / "Imagelist.txt")
+    files = image_list(root / LIST)
     splits = _splits(root, files)
     table = read_table(_needed(root, "NUS_WID_Tags/AllTags1k.txt"), len(files), len(tags))
     human = [read_table(_needed(root, f"AllLabels/Labels_{concept}.txt"), len(files), 1) for concept in concepts]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from zerotag.datasets.label_table import cells_of
+from zerotag.datasets.label_csv import cells_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import MissingPackageError, ZerotagError, first_few

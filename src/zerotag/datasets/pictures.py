@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,16 +18,24 @@ from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import UnknownNameError, ZerotagError
 
 TRAIN, TEST = "train", "test"
+TRAINING, TESTING = {"train", "training"}, {"test", "testing"}
+WORD_ENDS = re.compile(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])")
+
+
+def words_of(name: str) -> set[str]:
+    """The words in a name, in small letters; they end where letters end, or where a capital follows a small one."""
+    return {word.casefold() for word in WORD_ENDS.split(name)}
 
 
 def split_named(file: Path) -> str:
-    """The split that a file's name tells.
+    """The split that a word of a file's name tells.
 
     Raises:
         ZerotagError: it tells none.
     """
-    for split in (TRAIN, TEST):
-        if split in file.name.lower():
+    words = words_of(file.name)
+    for split, names in ((TRAIN, TRAINING), (TEST, TESTING)):
+        if words & names:
             return split
     raise ZerotagError(f"{file}: its name has neither 'train' nor 'test' in it, so its split is not known; rename it")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from zerotag.errors import MissingPackageError, UnknownNameError
+from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
 from zerotag.labels import as_cell
 from zerotag.storage import full_disk_explained, whole_or_not_at_all
 from zerotag.tagging.tagger import Tag
@@ -68,13 +68,37 @@ def export(tagging: Tagging, file: Path, form: str) -> None:
     Raises:
         UnknownNameError: there is no such format.
         MissingPackageError: it needs a package that is not installed.
-        ZerotagError: the disk is full; what stood in the file before stands there still.
+        ZerotagError: the file cannot be written, or the disk is full; what stood in the file before stands there still.
     """
     if form not in EXPORTERS:
         raise UnknownNameError("format to export", form, list(EXPORTERS))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with full_disk_explained(file), whole_or_not_at_all(file) as partial:
-        EXPORTERS[form](tagging, partial)
+    target = _target(file)
+    try:
+        with full_disk_explained(file), whole_or_not_at_all(target) as partial:
+            EXPORTERS[form](tagging, partial)
+    except OSError as error:
+        if f"{partial}" in str(error):  # a file that nobody named
+            reason = error.strerror or "the place does not take it"
+            raise ZerotagError(f"{file} cannot be written ({reason}); name another file") from error
+        raise
+
+
+def _target(file: Path) -> Path:
+    """Where a file is to be written: where a link leads, or the file itself.
+
+    Raises:
+        ZerotagError: it is a folder, or neither a file nor a new one.
+    """
+    try:
+        if file.exists() and not file.is_file():
+            kind = "a folder" if file.is_dir() else "a device or a pipe, which cannot be written whole or not at all"
+            raise ZerotagError(f"{file} is {kind}; name a file to write")
+        target = file.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # the latter where links lead in a circle
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise ZerotagError(f"{file} cannot be written ({reason}); name another file") from error
+    return target
 
 
 def _rows(tagging: Tagging) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from zerotag.errors import ZerotagError
-from zerotag.labels import clean_label
+from zerotag.labels import clean_label, lines_of
 
 BLANK = "it is blank; in YAML a # begins a comment, so put quotation marks around a label with one"
 WORDING = {
@@ -26,6 +26,8 @@ WORDING = {
 def _name(text: str) -> str:
     if not (name := clean_label(text)):
         raise PydanticCustomError("blank", BLANK)
+    if len(lines_of(name)) > 1:
+        raise PydanticCustomError("lines", "it has several lines; write one label an item")
     return name
 
 
@@ -81,6 +83,24 @@ class _Texts(yaml.BaseLoader):
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
             raise yaml.constructor.ConstructorError(None, None, f"the key '{twice[0]}' comes twice", node.start_mark)
         return super().construct_mapping(node, deep)
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The tree; of a file that is one text this text."""
+        return node.value if isinstance(node, yaml.ScalarNode) else super().construct_document(node)
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """A text.
+
+        Raises:
+            ConstructorError: it has several lines and no quotation marks, as where an item is indented too far.
+        """
+        if node.style is None and node.end_mark.line > node.start_mark.line:
+            fault = (
+                "begin every item of a list in the same column, and put quotation marks around a text of "
+                f"several lines, such as '{node.value}'"
+            )
+            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
+        return super().construct_scalar(node)
 
 
 def parse(text: str, where: str) -> WordFile:

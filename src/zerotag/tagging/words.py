@@ -8,7 +8,7 @@ A label file is a text with a label a line, or YAML::
       - {name: kitten, aliases: [young cat], parent: cat, threshold: 0.6}
     groups:
       fruit: [apple, pear]          # labels with a common parent
-    exclude: [text]                 # never given, whatever list they come from
+    exclude: [text]                 # never given, in any case and by any of its names, also as a parent
 """
 
 from __future__ import annotations
@@ -194,11 +194,27 @@ def _parsed(text: str, where: str) -> WordList:
         for group, words in file.groups.items()
         for word in words
     )
-    own = [*file.labels, *grouped]
-    taken = {text for word in own for text in (word.name, *word.aliases)}
-    from_sets = (word for name in file.sets for word in named_set(name).words)
-    words = [*own, *(word for word in from_sets if not taken & {word.name, *word.aliases})]
-    return WordList(tuple(word for word in words if word.name not in file.exclude))
+    words = [*file.labels, *grouped]
+    for name in file.sets:
+        taken = {text for word in words for text in (word.name, *word.aliases)}
+        words += [word for word in named_set(name).words if not taken & {word.name, *word.aliases}]
+    return _without(WordList(tuple(words)), file.exclude, where)
+
+
+def _without(words: WordList, excluded: Sequence[str], where: str) -> WordList:
+    """The list without labels that have an excluded name; those below one stand below what is above it."""
+    names = {name.casefold() for name in excluded}
+    known = {text.casefold() for word in words.words for text in (word.name, *word.aliases, word.parent) if text}
+    if unknown := [name for name in excluded if name.casefold() not in known]:
+        raise ZerotagError(f"{where} excludes {first_few(unknown)}, which none of its lists has; look at the spelling")
+    texts = {word.name: {text.casefold() for text in (word.name, *word.aliases)} for word in words.words}
+    names |= {text for of_word in texts.values() if of_word & names for text in of_word}
+    kept = []
+    for word in words.words:
+        above = next((parent for parent in words.above(word.name) if parent.casefold() not in names), None)
+        if not texts[word.name] & names:
+            kept.append(word if above == word.parent else word.model_copy(update={"parent": above}))
+    return WordList(tuple(kept))
 
 
 def labels_and_above(names: Sequence[str], words: WordList) -> list[str]:

@@ -47,7 +47,8 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
     """Train a model and write the run to ``folder``; the weights of the best epoch are in ``model.safetensors``.
 
     The best epoch is the one that ranks held-out seen labels best on held-out training pictures; test pictures and
-    unseen labels are never looked at. With no pictures held out the last epoch is kept.
+    unseen labels are never looked at. With no pictures held out the last epoch is kept, and where no held-out picture
+    has a label to be ranked the first.
 
     Args:
         settings: what to train, and how.
@@ -178,17 +179,21 @@ def _end_epoch(
     if held_out is not None:
         score = held_out_map(network, held_out)
         line["held_out_map"] = score
-    if score > state.best_score:
-        state.best_score, state.best_epoch = score, epoch
+    if score > state.best_score or not state.best_epoch:
+        state.best_score, state.best_epoch = (state.best_score if math.isnan(score) else score), epoch
         save_tensors(best, network.state_dict(), {"epoch": epoch})
     _write_log(run, [*run.log(), line])
 
 
 def held_out_map(network: Network, held_out: Examples) -> float:
-    """Mean average precision over held-out pictures, of held-out labels, or of all seen ones where none is held out."""
+    """Mean average precision over held-out pictures, of held-out labels, or of all seen ones where none is held out.
+
+    NaN where no held-out picture has such a label.
+    """
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
-    return float(np.nanmean(average_precision(scores, held_out.positives())))
+    precision = average_precision(scores, held_out.positives())
+    return math.nan if np.isnan(precision).all() else float(np.nanmean(precision))
 
 
 def _optimiser(settings: OptimiserSettings, network: Network) -> Optimizer:
