@@ -18,6 +18,7 @@ import pytest
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, Content, File, Sidecar
 from zerotag.tagging.database import is_blank
+from zerotag.tagging.from_catalogue import write_dataset
 
 # the superuser may write everywhere, unless without this right
 AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -149,3 +150,11 @@ def test_processes_that_begin_a_catalogue_at_once_share_it(tmp_path: Path) -> No
 def begin(place: Path, number: int) -> None:
     with Catalogue(place, place.parent) as catalogue:
         catalogue.save([File(f"{number}.jpg", 1, 1, None, "no picture")], (), catalogue.model("model", (2, 4)))
+
+
+def test_verdicts_of_contents_that_are_gone_are_counted(tmp_path: Path) -> None:
+    with filled(tmp_path / "c.zerotag", tmp_path / "pictures", 2) as catalogue:
+        for digest in (b"0" * 16, b"0" * 15 + b"1"):
+            catalogue.judge(digest, "sea", True)
+        catalogue.forget(["0001.jpg"])
+        assert write_dataset(catalogue, tmp_path / "mine") == (1, 1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zerotag.cli.console import AsJson, CatalogueOrFolder, data_app, progress_bars, say, say_json, show
+from zerotag.cli.console import AsJson, CatalogueOrFolder, data_app, note, progress_bars, say, say_json, show
 from zerotag.errors import UnknownNameError
 
 
@@ -96,5 +96,7 @@ def data_from_catalogue(
     from zerotag.tagging.from_catalogue import write_dataset
 
     with Catalogue(catalogue_of(where)) as catalogue:
-        number = write_dataset(catalogue, out)
+        number, num_gone = write_dataset(catalogue, out)
+    if num_gone:
+        note(f"left out {num_gone} judged pictures: no file of the folder has their content any more")
     say(f"{number} pictures, {out}")
