@@ -204,6 +204,22 @@ def test_worker_processes_import_little() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_ctrl_c_while_a_command_imports_unwinds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\ntry:\n    print('begun', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('unwound')\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from zerotag.cli import program; "
+        "program.app = lambda: __import__('slow'); program.run()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"zerotag: stopped\n")
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_stopped_while_its_workers_start_leaves_nothing_behind(
     number: signal.Signals, status: int, album: Path, toy_run: Path, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -34,6 +35,8 @@ def run() -> None:
     _leave_cleanly_on(signal.SIGTERM)
     if hasattr(signal, "SIGHUP"):
         _leave_cleanly_on(signal.SIGHUP)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     keep_freed_memory()
     status = _status()
     if (reason := lost_output()) is not None:
@@ -80,6 +83,18 @@ def _stopped() -> int:
     how = next((how for command, how in WHEN_STOPPED.items() if words[: len(command.split())] == command.split()), None)
     note_error("stopped" if how is None else f"stopped; {how}")
     return Status.STOPPED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop on Ctrl-C; at once while modules are imported, since an exception inside torch's own start kills it."""
+    place = frame
+    while place is not None:
+        if place.f_code.co_filename.startswith("<frozen importlib"):
+            _stopped()
+            sys.stderr.flush()
+            os._exit(Status.STOPPED)
+        place = place.f_back
+    signal.default_int_handler(number, frame)
 
 
 def _leave_cleanly_on(number: signal.Signals) -> None:
