@@ -98,7 +98,7 @@ def test_a_place_that_cannot_be_written(shell: Shell, toy_run: Path, squares: Pa
     (tmp_path / "file").touch()
     shell("tag", toy_run, squares, "--catalogue", tmp_path / "c.zerotag")
     code, out, err = shell("export", tmp_path / "c.zerotag", tmp_path / "file" / "tags.csv")
-    assert code == 1 and out == "" and "name another place" in err and "Traceback" not in err
+    assert code == 1 and out == "" and "cannot be written" in err and "name another file" in err
     code, _, err = shell("report", toy_run, "--out", tmp_path / "file" / "report.html")
     assert code == 1 and "Traceback" not in err
 

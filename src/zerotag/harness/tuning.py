@@ -122,7 +122,11 @@ def _run_trial(study: Study, settings: Settings, folder: Path, progress: Progres
     for weights in (run.weights, run.checkpoint):
         weights.unlink()
     trial.set_user_attr("seconds", time.monotonic() - began)
-    study.tell(trial, run.log()[-1]["held_out_map"])
+    if (score := run.log()[-1].get("held_out_map")) is None:
+        trial.set_user_attr("failure", "no held-out picture has a label to be ranked")
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    study.tell(trial, score)
 
 
 def _suggest(trial: Trial) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def _end_epoch(
     score = float(epoch)
     if held_out is not None:
         score = held_out_map(network, held_out)
-        line["held_out_map"] = score
+        line |= {} if math.isnan(score) else {"held_out_map": score}
     if score > state.best_score or not state.best_epoch:
         state.best_score, state.best_epoch = (state.best_score if math.isnan(score) else score), epoch
         save_tensors(best, network.state_dict(), {"epoch": epoch})
