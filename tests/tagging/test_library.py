@@ -185,9 +185,7 @@ def test_two_runs_on_one_folder_at_once(tagger: Tagger, album: Path, toy_run: Pa
     same(place, catalogue_of(album))
 
 
-def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(
-    tagger: Tagger, toy_run: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(tagger: Tagger, toy_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     paint(folder, 2000)
     random = np.random.default_rng(SEED)
