@@ -39,11 +39,11 @@ class PlainTable(Table):
     def __init__(self, *, title: str | None = None, caption: str | None = None, **options: Any) -> None:
         super().__init__(title=_lines(title), caption=_lines(caption), **options)
 
-    def add_column(self, header: str, **options: Any) -> None:  # type: ignore[override]
+    def add_column(self, header: str, **options: Any) -> None:  # type: ignore[override]  # texts alone
         """Add a column; words that are wider than it go on in the next line."""
         super().add_column(shown(header), **({"overflow": "fold"} | options))
 
-    def add_row(self, *cells: str | Text, **options: Any) -> None:  # type: ignore[override]
+    def add_row(self, *cells: str | Text, **options: Any) -> None:  # type: ignore[override]  # texts alone
         """Add a row."""
         super().add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 

@@ -92,7 +92,7 @@ def remove_sidecars(folder: Path, catalogue: Catalogue | None = None) -> Sidecar
         files.summary.failures[place] = f"the folder cannot be listed ({error.strerror})"
 
     for place, _, found in os.walk(folder, onerror=unlisted):
-        names |= {(Path(place, name)).relative_to(folder).as_posix() for name in found if name.lower().endswith(XMP)}
+        names |= {Path(place, name).relative_to(folder).as_posix() for name in found if name.lower().endswith(XMP)}
     for name in sorted(names):
         with files.failing_as(name):
             files.remove(name)
