@@ -16,9 +16,10 @@ from numpy.lib.format import open_memmap
 
 from zerotag.datasets import PictureDataset, StoredMaps
 from zerotag.errors import ZerotagError
+from zerotag.locks import alone
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.storage import alone, cache_folder, full_disk_explained, mapped, reserve, write_atomically
+from zerotag.storage import cache_folder, full_disk_explained, mapped, reserve, write_atomically
 
 BATCH_SIZE = 64
 

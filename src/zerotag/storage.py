@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import open_memmap
 
 from zerotag.errors import ZerotagError
@@ -89,14 +88,6 @@ def _keep_owner_and_attributes(path: Path, partial: Path) -> None:
                 os.chown(partial, path.stat().st_uid, path.stat().st_gid)
         shutil.copystat(path, partial)
         os.utime(partial)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Be the only process that makes ``folder``; others wait here until it is made, or its maker has died."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        yield
 
 
 def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:

@@ -21,7 +21,8 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from zerotag.datasets.tfrecord import parse_example, records
 from zerotag.errors import ZerotagError
-from zerotag.storage import alone, cache_folder, full_disk_explained, mapped
+from zerotag.locks import alone
+from zerotag.storage import cache_folder, full_disk_explained, mapped
 
 CHANNELS, SIDE = 512, 14
 NAME, FEATURE = "img_id", "feature"
