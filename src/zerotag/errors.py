@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 SHOWN = 5
 # control characters, line and paragraph separators, bidirectional embeddings, overrides and isolates, surrogates
@@ -34,6 +35,16 @@ class UnknownNameError(ZerotagError):
         near = get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean: {', '.join(near)}?" if near else f"there are: {', '.join(sorted(known))}"
         super().__init__(f"there is no {kind} called '{name}'; {hint}")
+
+
+class UnwritableError(ZerotagError):
+    """Something in the cache is missing, and this process may only read there."""
+
+    def __init__(self, place: Path, error: OSError) -> None:
+        super().__init__(
+            f"{place} cannot be written ({error.strerror or error}); see to it that it can, or set ZEROTAG_CACHE to a "
+            "folder of your own"
+        )
 
 
 def first_few(labels: Sequence[str]) -> str:
