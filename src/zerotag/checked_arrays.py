@@ -65,7 +65,7 @@ class CheckedArray:
         """
         found, is_right = self._compared(indices)
         if not is_right.all():
-            raise DamagedRowsError(self.file, np.asarray(indices)[~is_right].tolist())
+            raise DamagedRowsError(self.file, indices[~is_right].tolist())
         return found
 
     def damaged(self, indices: np.ndarray) -> np.ndarray:
@@ -87,7 +87,9 @@ class CheckedArray:
             DamagedRowsError: one does not have the content that was written.
         """
         for start in range(0, len(self), ROWS_AT_ONCE):
-            self.read(np.arange(start, min(start + ROWS_AT_ONCE, len(self))))
+            _, is_right = self._compared(slice(start, start + ROWS_AT_ONCE))
+            if not is_right.all():
+                raise DamagedRowsError(self.file, (start + np.flatnonzero(~is_right)).tolist())
         return self.rows
 
     def flush(self) -> None:
@@ -96,7 +98,7 @@ class CheckedArray:
             if array is not None:
                 array.flush()
 
-    def _compared(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _compared(self, indices: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Some rows, and which of them have the content that was written."""
         opened: Any = self.rows._mmap  # type: ignore[attr-defined]
         if opened.size() < self.rows.offset + self.rows.nbytes:  # to read behind its end would kill the process
@@ -121,10 +123,19 @@ def lay_out(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> Chec
 def add_sums(file: Path) -> None:
     """Give checksums to an array that an earlier version of zerotag wrote without them."""
     if not _sums_file(file).exists():
-        rows, content = mapped(file), BytesIO()
-        starts = range(0, len(rows), ROWS_AT_ONCE)
-        np.save(content, np.concatenate([row_sums(rows[start : start + ROWS_AT_ONCE]) for start in starts]))
-        write_atomically(_sums_file(file), content.getvalue())
+        _write(_sums_file(file), row_sums(mapped(file)))
+
+
+def keep(file: Path, array: np.ndarray) -> None:
+    """Write an array whole or not at all, after its checksums."""
+    _write(_sums_file(file), row_sums(array))
+    _write(file, array)
+
+
+def _write(file: Path, array: np.ndarray) -> None:
+    content = BytesIO()
+    np.save(content, array)
+    write_atomically(file, content.getvalue())
 
 
 def row_sums(rows: np.ndarray) -> UInt32[np.ndarray, " n"]:

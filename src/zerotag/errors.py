@@ -38,12 +38,12 @@ class UnknownNameError(ZerotagError):
 
 
 class UnwritableError(ZerotagError):
-    """Something in the cache is missing, and this process may only read there."""
+    """Something has to be written where this process may only read."""
 
     def __init__(self, place: Path, error: OSError) -> None:
         super().__init__(
-            f"{place} cannot be written ({error.strerror or error}); see to it that it can, or set ZEROTAG_CACHE to a "
-            "folder of your own"
+            f"{place} cannot be written ({error.strerror or error}); make it writable, or, if it lies in the cache, "
+            "set ZEROTAG_CACHE to a folder of your own"
         )
 
 

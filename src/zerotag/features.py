@@ -186,8 +186,10 @@ def _extract(
         finished += len(rows)
         progress("Extracting feature maps", finished, len(cached))
     with full_disk_explained(cached.folder):
-        for array in (*cached.maps.values(), cached.stamps, cached.digests):
-            array.flush()
+        for maps_of_stride in cached.maps.values():
+            maps_of_stride.flush()
+        cached.stamps.flush()
+        cached.digests.flush()
 
 
 def _to_do(cached: CachedMaps, dataset: PictureDataset, progress: Progress) -> list[int]:

@@ -29,6 +29,7 @@ def alone(place: Path) -> Iterator[None]:
     Raises:
         UnwritableError: Nothing can be written there.
     """
+    place = place.resolve()
     file = place.with_name(f".{place.name}.lock")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

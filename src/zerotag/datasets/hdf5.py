@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int8
 
+from zerotag.checked_arrays import CheckedArray, keep
 from zerotag.datasets.coco_files import has_tables
 from zerotag.datasets.pictures import PictureDataset, split_named
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.locks import alone
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
-from zerotag.storage import cache_folder, mapped, write_atomically
+from zerotag.storage import NAME_KEPT, cache_folder
 from zerotag.strides import WHOLE
 
 SUFFIXES = (".h5", ".hdf5")
@@ -229,9 +230,9 @@ def kept(files: list[Path], make: Callable[[], np.ndarray], labels: list[str]) -
     """
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = hashlib.sha256(json.dumps([states, labels]).encode()).hexdigest()[:16]
-    place = cache_folder() / "annotations" / f"{files[0].stem}-{digest}.npy"
+    place = cache_folder() / "annotations" / f"{files[0].stem[:NAME_KEPT]}-{digest}.npy"
     if not place.exists():
-        content = BytesIO()
-        np.save(content, make())
-        write_atomically(place, content.getvalue())
-    return mapped(place)
+        with alone(place):
+            if not place.exists():  # nobody else has gathered them meanwhile
+                keep(place, make())
+    return CheckedArray(place).check()
