@@ -107,9 +107,7 @@ def test_two_at_once_make_each_picture_once(
     assert stub.pictures == NUMBER + 1, "one to learn the shapes"
 
 
-def test_what_a_killed_process_left_is_completed(
-    dataset: PictureDataset, backbone: Backbone, stub: StubMaps
-) -> None:
+def test_what_a_killed_process_left_is_completed(dataset: PictureDataset, backbone: Backbone, stub: StubMaps) -> None:
     def die(what: str, done: int, total: int) -> None:
         if what == "Extracting feature maps":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -182,7 +180,7 @@ def test_somebody_elses_cache_is_read_where_all_is_there(
     for ask in (extract_features, cached_features):
         assert ask(dataset, backbone).done.all()
     Image.new("RGB", (SIDE, SIDE), (0, 255, 0)).save(dataset.picture(3))
-    with pytest.raises(UnwritableError, match="cannot be written .* ZEROTAG_CACHE"):
+    with pytest.raises(UnwritableError, match=r"cannot be written .* ZEROTAG_CACHE"):
         extract_features(dataset, backbone)
 
 

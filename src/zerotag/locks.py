@@ -85,6 +85,6 @@ def _acquired(file: Path, timeout: float) -> BaseFileLock:
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            lock = SoftFileLock(file, timeout, mode)
+            lock = SoftFileLock(file.with_name(f"{file.name}.held"), timeout, mode)
             lock.acquire()
     return lock
