@@ -5,13 +5,13 @@ from __future__ import annotations
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt32
 
 from zerotag.errors import ZerotagError
-from zerotag.storage import laid_out, mapped, write_atomically
+from zerotag.storage import laid_out, mapped, size_now, write_atomically
 
 ROWS_AT_ONCE = 64
 
@@ -100,8 +100,7 @@ class CheckedArray:
 
     def _compared(self, indices: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Some rows, and which of them have the content that was written."""
-        opened: Any = self.rows._mmap  # type: ignore[attr-defined]
-        if opened.size() < self.rows.offset + self.rows.nbytes:  # to read behind its end would kill the process
+        if size_now(self.rows) < self.rows.offset + self.rows.nbytes:
             raise ZerotagError(f"{self.file} was cut off while it was read; delete the folder {self.file.parent}")
         found = self.rows[indices]
         if self.sums is None:

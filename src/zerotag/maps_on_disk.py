@@ -120,6 +120,6 @@ def unless_made_anew(folder: Path, opening: Callable[[], Opened]) -> Opened | No
 def _version(folder: Path) -> tuple[int, int] | None:
     try:
         state = (folder / INDEX).stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return state.st_ino, state.st_mtime_ns

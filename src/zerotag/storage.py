@@ -117,9 +117,15 @@ def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
         raise _damaged(file, error.strerror or str(error)) from error
     except Exception as error:  # a header of other bytes is parsed as Python: errors of many classes
         raise _damaged(file, str(error)) from error
-    if (expected := array.offset + array.nbytes) != (found := file.stat().st_size) and array.size:
+    if (expected := array.offset + array.nbytes) != (found := size_now(array)) and array.size:
         raise _damaged(file, f"{found} bytes, not {expected}")
     return array
+
+
+def size_now(array: np.memmap[Any, Any]) -> int:
+    """How many bytes the file of a mapped array has at this moment: to read behind its end would kill the process."""
+    opened: Any = array._mmap  # type: ignore[attr-defined]
+    return int(opened.size())
 
 
 def _damaged(file: Path, reason: str) -> ZerotagError:
