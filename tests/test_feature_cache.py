@@ -119,9 +119,7 @@ def test_what_a_killed_process_left_is_completed(dataset: PictureDataset, backbo
     assert cached.done.all() and 0 < stub.pictures < NUMBER
 
 
-def test_a_reader_beside_one_who_begins_again_sees_all_or_nothing(
-    dataset: PictureDataset, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_beside_one_who_begins_again_sees_all_or_nothing(dataset: PictureDataset, backbone: Backbone) -> None:
     cached = extract_features(dataset, backbone)
     before = cached.batch(np.arange(NUMBER))
     for left in (["index.json"], []):
@@ -136,6 +134,18 @@ def test_a_reader_beside_one_who_begins_again_sees_all_or_nothing(
         after = cached.batch(np.arange(NUMBER))
         assert all(torch.equal(before[stride], after[stride]) for stride in before), "open maps stay what they were"
         extract_features(dataset, backbone)
+
+
+def test_maps_made_anew_while_they_are_opened_are_not_used(dataset: PictureDataset, backbone: Backbone) -> None:
+    folder = extract_features(dataset, backbone).folder
+
+    def opening() -> CachedMaps:
+        opened = CachedMaps(folder, "again")
+        maps_on_disk.begin(folder)
+        extract_features(dataset, backbone)
+        return opened
+
+    assert maps_on_disk.unless_made_anew(folder, opening) is None
 
 
 @pytest.mark.parametrize("name", ["stride8.npy", "stride16.npy", "stride8.crc32.npy"])
