@@ -1,4 +1,11 @@
-"""Labels: which are seen in training and which are not, and label files."""
+"""Labels: which are seen in training and which are not, and label files.
+
+A label may have any characters but half ones (lone surrogates). It is kept as it is written, without blanks and
+invisible characters around it and with its accents composed, so that a label of a file, of a data set and of a run are
+the same when they look the same. Where people read it, on a terminal, a page, in a figure, a table or the name of a
+file, :func:`zerotag.errors.visible` escapes what a terminal would obey and what nobody would see; files for programs
+hold the label itself, escaped as their format says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from zerotag.errors import UnknownNameError, ZerotagError, first_few
+from zerotag.errors import UnknownNameError, ZerotagError, first_few, visible
 
 Setting = Literal["zsl", "gzsl", "multilabel"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
@@ -104,8 +111,9 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def as_cell(text: str) -> str:
-    """A text for a cell of CSV: one that a spreadsheet would run as a formula gets an apostrophe before it."""
-    return f"'{text}" if FORMULA.match(text) else text
+    """A text for a cell of CSV: shown as to people, and with an apostrophe where a spreadsheet would run a formula."""
+    cell = visible(text)
+    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def of_cell(cell: str) -> str:
