@@ -78,7 +78,7 @@ def test_of_hdf5_only_its_own_numbers_are_read(
 def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     os.mkfifo(tmp_path / name)
-    with pytest.raises(ZerotagError, match="neither labels.jsonl nor labels.csv"):
+    with pytest.raises(ZerotagError, match=r"neither labels\.jsonl nor labels\.csv"):
         load_dataset(str(tmp_path))
 
 

@@ -26,7 +26,7 @@ WORDING = {
 def _name(text: str) -> str:
     if len(text) > LONGEST_LABEL:
         fault = f"it has {len(text):,} characters; a label has at most {LONGEST_LABEL:,}"
-        raise PydanticCustomError("long", fault)  # type: ignore[arg-type]  # no literal
+        raise PydanticCustomError("long", fault)
     if not (name := clean_label(text)):
         raise PydanticCustomError("blank", BLANK)
     if len(lines_of(name)) > 1:
@@ -84,7 +84,7 @@ class _Texts(yaml.BaseLoader):
         """
         if self.check_event(yaml.AliasEvent):
             fault = "a text that begins with * needs quotation marks around it; label files have no aliases of YAML"
-            raise yaml.composer.ComposerError(None, None, fault, self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, fault, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
