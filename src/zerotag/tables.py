@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from zerotag.errors import shown
+from zerotag.errors import shown, visible_lines
 from zerotag.published import Published, doubts, implied_q
 
 if TYPE_CHECKING:  # a command prints one table, and need not wait for the packages behind the others
@@ -49,7 +49,7 @@ class PlainTable(Table):
 
 
 def _lines(text: str | None) -> Text | None:
-    return None if text is None else Text("\n".join(map(shown, text.split("\n"))))
+    return None if text is None else Text(visible_lines(text))
 
 
 def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) -> Table:

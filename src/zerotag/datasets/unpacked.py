@@ -62,7 +62,7 @@ class Unpacked:
 
 def files_of(root: Path) -> list[Path]:
     """The TFRecord files of a folder; training comes first."""
-    found = [file for file in root.iterdir() if ".tfrecord" in file.name] if root.is_dir() else []
+    found = [file for file in root.iterdir() if ".tfrecord" in file.name and file.is_file()] if root.is_dir() else []
     return sorted(found, key=lambda file: ("train" not in file.name.lower(), file.name))
 
 

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from zerotag.datasets import TEST, TRAIN, PictureDataset, load_dataset
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, visible_lines
 from zerotag.heatmaps import overlay
 from zerotag.images import open_picture
 from zerotag.progress import Progress, silent
@@ -163,7 +163,14 @@ def _attribution(dataset: PictureDataset) -> str:
     return file.read_text() if file.exists() else ""
 
 
+def readable(value: Any) -> Any:
+    """A value as a page shows it: what nobody would see is escaped."""
+    return visible_lines(value) if type(value) is str else value
+
+
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("zerotag.reporting", "")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=readable
+    )
     return environment.get_template("page.html")
