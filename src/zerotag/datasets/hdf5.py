@@ -149,7 +149,7 @@ def damage_explained(file: Path) -> Iterator[None]:
     """Turn errors of reading into a sentence that names the file."""
     try:
         yield
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, MemoryError) as error:  # the second where a link leads nowhere
         raise ZerotagError(f"{file} cannot be read, it may have been cut off: {error}") from error
 
 

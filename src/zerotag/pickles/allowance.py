@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TIMES = 3  # a byte may be written as text, encoded, and be part of an array
+PAIR, OBJECT = 10, 2  # what an entry of an ordered dict and an item of an array count for: few are written in less
 
 
 class Refused(ValueError):  # noqa: N818 - a file is refused

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zerotag.pickles.allowance import Allowance, Refused
+from zerotag.pickles.allowance import OBJECT, PAIR, Allowance, Refused
 from zerotag.pickles.plain import NUMBERS_AND_TEXTS, checked_keys
 
 CODE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}|O[48]?")
@@ -120,7 +120,7 @@ def called(asked: Any, arguments: Any, allowance: Allowance) -> Any:
         case Asked.ORDERED_DICT, ():
             return OrderedDict()
         case Asked.ORDERED_DICT, (list() as pairs,):
-            allowance.spend(len(pairs))
+            allowance.spend(PAIR * len(pairs))
             if any(type(pair) is not list or len(pair) != 2 for pair in pairs):
                 raise Refused("it has an OrderedDict that is not made of pairs")
             return OrderedDict(zip(checked_keys([key for key, _ in pairs]), (value for _, value in pairs), strict=True))
@@ -168,7 +168,7 @@ def array(dtype: Dtype, shape: tuple[Any, ...], order: Any, content: Any, allowa
 def _array_of_objects(shape: tuple[int, ...], count: int, content: Any, allowance: Allowance) -> np.ndarray:
     if type(content) is not list or len(content) != count or set(map(type, content)) - NUMBERS_AND_TEXTS:
         raise Refused(f"it has an array of objects of the shape {shape} that are not as many texts or numbers")
-    allowance.spend(count)
+    allowance.spend(OBJECT * count)
     made = np.empty(count, object)
     made[:] = content
     made.flags.writeable = False
