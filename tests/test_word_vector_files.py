@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import struct
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from word_files import WORDS, fasttext_binary, fasttext_model, fasttext_text, glove, gzipped, unit, word2vec
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.vectors import label_vectors
-from zerotag.word_vector_files import look_up
+from zerotag.word_vector_files import FASTTEXT_MAGIC, look_up
 
 pytestmark = pytest.mark.usefixtures("cache")
 
