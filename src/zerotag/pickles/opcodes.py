@@ -128,8 +128,9 @@ ACTIONS: dict[str, Action] = {
     "REDUCE": lambda stack, _: stack.call(*stack.last(1)),
     "BUILD": lambda stack, _: stack.set_state(*stack.last(1)),
 }
-READERS = {opcode.name: opcode.arg.reader if opcode.arg else _no_argument for opcode in pickletools.opcodes}
-READERS["STRING"] = _python_2_text
+READERS: dict[str, Callable[[BytesIO], Any]] = {
+    opcode.name: opcode.arg.reader if opcode.arg else _no_argument for opcode in pickletools.opcodes
+} | {"STRING": _python_2_text}
 OPCODES = {
     opcode.code.encode("latin-1"): (READERS[opcode.name], ACTIONS.get(opcode.name, _refuse(opcode.name)))
     for opcode in pickletools.opcodes
