@@ -233,3 +233,22 @@ def test_maps_without_pictures_cannot_do_what_needs_pictures(small: Callable[[st
     }
     with pytest.raises(ZerotagError, match="backbone cannot be trained"):
         train(Settings.model_validate(settings), tmp_path / "run")
+
+
+def test_a_record_that_promises_more_than_any_picture_has(tmp_path: Path) -> None:
+    check, value = tfrecord._masked, tfrecord._crc32c(tmp_path)
+    length = tfrecord.LENGTH.pack(2**40)
+    file = tmp_path / "long.tfrecords"
+    file.write_bytes(zlib.compress(length + check(value(length)) + bytes(1000)))
+    with pytest.raises(ZerotagError, match="record 1 would be 1,099,511,627,776 bytes long"):
+        next(tfrecord.records(file))
+
+
+def test_a_link_that_leads_nowhere_is_named(small: Callable[[str], Path]) -> None:
+    root = small("hdf5")
+    file = next((root / "features").glob("*train*"), None) or next(root.rglob("*train*.h5"))
+    with h5py.File(file, "r+") as opened:
+        name = next(iter(opened))
+        opened["000-features"] = h5py.ExternalLink("elsewhere.h5", f"/{name}")
+    with pytest.raises(ZerotagError, match="cannot be read"):
+        load_dataset(str(root))

@@ -135,8 +135,8 @@ def _built(root: Path, recipe: Record, build: Callable[[], None]) -> Path:
     Raises:
         ZerotagError: it holds a data set of another recipe, or files that are none.
     """
-    if not _is_built(root, recipe):
-        with alone(root):
+    if not (root / FINISHED).exists() or not _is_built(root, recipe):
+        with alone(root):  # what is begun is looked at here alone, where nobody else is at it
             if not _is_built(root, recipe):
                 write_atomically(root / BEGUN, json.dumps(recipe, indent=1))
                 build()
