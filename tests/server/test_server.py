@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 
 from zerotag.datasets import load_dataset
+from zerotag.server.bodies import Bodies
 from zerotag.server.limits import Limits
 from zerotag.tagging.from_catalogue import write_dataset
 from zerotag.tagging.tagged import opened
@@ -167,7 +168,7 @@ def test_a_body_that_is_announced_too_large_is_not_read() -> None:
         sent.append(message)
 
     scope = {"type": "http", "headers": [(b"host", b"localhost"), (b"content-length", b"1001")]}
-    asyncio.run(Limits(app, max_body_bytes=1000)(scope, receive, send))
+    asyncio.run(Limits(app, bodies=Bodies(max_bytes=1000))(scope, receive, send))
     assert sent[0]["status"] == 413 and read == 0
 
 
