@@ -183,11 +183,13 @@ def test_a_body_that_grows_too_large_is_cut_off(client: TestClient) -> None:
 
 def test_one_request_too_many_is_asked_to_come_again() -> None:
     async def both() -> list[int]:
-        waiting = asyncio.Event()
+        waiting, at_work = asyncio.Event(), asyncio.Event()
 
         async def app(scope: Scope, receive: Any, send: Any) -> None:
+            at_work.set()
             await waiting.wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
 
         limits, statuses = Limits(app, max_at_once=1), []
 
@@ -202,7 +204,7 @@ def test_one_request_too_many_is_asked_to_come_again() -> None:
             await limits({"type": "http", "headers": [(b"host", b"localhost:80")]}, receive, send)
 
         first = asyncio.create_task(ask())
-        await asyncio.sleep(0)
+        await at_work.wait()
         await ask()
         waiting.set()
         await first
