@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import h11
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from zerotag.server.answers import RETRY, as_bytes, problem
@@ -30,6 +31,24 @@ def most_connections() -> int:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return MOST_CONNECTIONS if files < 0 else max(1, min(MOST_CONNECTIONS, files // 2))
     return MOST_CONNECTIONS
+
+
+class OneRequest(FlowControl):
+    """Reads no further than the request that is being answered; uvicorn would read on, without an end, while it waits.
+
+    Args:
+        transport: Transport to read from.
+        conn: State of the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: h11.Connection) -> None:
+        super().__init__(transport)
+        self._conn = conn
+
+    def resume_reading(self) -> None:
+        """Read on, if the request is not whole."""
+        if self._conn.their_state is not h11.DONE:
+            super().resume_reading()
 
 
 class Connection(H11Protocol):
@@ -59,6 +78,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self.flow = OneRequest(transport, self.conn)
         transport.set_write_buffer_limits(high=0)  # so that what waits to be taken is always known of
         self._end_in("head", self.seconds_for_a_head)
         if len(self.connections) > self.most:
@@ -83,6 +103,7 @@ class Connection(H11Protocol):
         self.idle_since = self.loop.time()
         self._go_on("answer")
         super().on_response_complete()
+        self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to take what was sent."""
