@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from zerotag.server.app import create_app
+from zerotag.server.bodies import Bodies
 from zerotag.server.service import Service
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import Rule
@@ -41,7 +42,7 @@ def client(library: Path, toy_run: Path) -> Iterator[TestClient]:
 
     with opened(library) as folder:
         service = Service(str(toy_run), folder.tagger, folder.vocabulary.words, folder)
-        app = create_app(service, max_body_bytes=200_000)
+        app = create_app(service, bodies=Bodies(max_bytes=200_000))
         with TestClient(app, base_url=HERE, raise_server_exceptions=False) as client:
             yield client
 

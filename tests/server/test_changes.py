@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from zerotag.server.app import create_app
+from zerotag.server.names import Names
 from zerotag.server.service import Service
 from zerotag.tagging import database
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
@@ -235,11 +236,11 @@ def test_a_picture_without_tags_of_this_model(client: TestClient, changing: Libr
     (changing.folder / "bad.png").write_bytes(b"no picture")
     changing.tag()
     with Catalogue(changing.place) as catalogue:
-        digest = catalogue.files()["bad.png"].digest
+        digest, names = catalogue.files()["bad.png"].digest, Names.of(catalogue)
     assert digest is not None
-    answer = client.get(f"/picture-tags/{digest.hex()}")
+    answer = client.get(f"/picture-tags/{names.name(digest)}")
     assert answer.status_code == 404 and "no tags" in answer.json()["detail"]
-    assert refused_as_damaged(client, digest.hex()) == 404
+    assert refused_as_damaged(client, names.name(digest)) == 404
 
 
 def refused_as_damaged(client: TestClient, digest: str) -> int:

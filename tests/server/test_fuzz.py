@@ -44,10 +44,11 @@ def description(library: Path, toy_run: Path) -> Iterator[BaseSchema]:
     pictures = st.sampled_from([file.read_bytes() for file in files]) | st.binary(max_size=50)
     for kind in ("application/octet-stream", "image/jpeg", "image/png"):
         schemathesis.openapi.media_type(kind, pictures)
-    schemathesis.openapi.format("digest", st.sampled_from([*(digest_of(file).hex() for file in files), "0" * 32, "x"]))
     schemathesis.openapi.format("label", st.sampled_from([*COLOURS, "-red", "xylophone"]) | st.text())
     with opened(library) as folder:
         service = Service(str(toy_run), folder.tagger, folder.vocabulary.words, folder)
+        names = [service.names.name(digest_of(file)) for file in files]
+        schemathesis.openapi.format("digest", st.sampled_from([*names, "0" * 32, "x"]))
         yield schemathesis.openapi.from_asgi("/openapi.json", create_app(service, hosts=("testserver",)))
         service.close()
 

@@ -193,21 +193,15 @@ def test_names_of_this_machine(client: TestClient, host: str) -> None:
     assert client.get("/health", headers={"host": host, "origin": f"http://{host.lower()}"}).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "localhost@evil",
-        "localhost:x",
-        "localhost:80:80",
-        "[::1",
-        "::1",
-        ".",
-        ":80",
-        "localhost..",
-        "\xe9",
-        "127.0.0.1\t",
-    ],
-)
+ODD_HOSTS = [
+    "localhost@evil", "localhost:x", "localhost:80:80", "[::1", "::1", ".", ":80", "localhost..", "\xe9", "127.0.0.1\t",
+    "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0.0.0.0", "0", "127.0.0.2", "[::]", "[::ffff:127.0.0.1]",
+    "[0:0:0:0:0:0:0:1]", "[::1%lo]", "localhost.evil.example", "evil.localhost", "127.0.0.1.nip.io", "xn--localhost-",
+    "localhost,evil", "localhost evil", "localhost/", "localhost#", "localhost?", "http://localhost",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ODD_HOSTS)
 def test_names_of_no_machine(client: TestClient, host: str) -> None:
     assert sentence(client, "GET", "/health", headers={"host": host.encode("latin-1")})[0] == 403
 
@@ -265,7 +259,9 @@ def test_all_answers_are_for_the_own_page_alone(client: TestClient) -> None:
              client.get("/export"), client.post("/tag", headers={"Content-Length": "9" * 18}, content=b"")]  # fmt: skip
     for answer in asked:
         assert answer.headers["cross-origin-resource-policy"] == "same-origin", answer.status_code
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
 
 
 def test_too_large_a_body_is_told_on_every_route(client: TestClient) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from serving import Address
 
+from zerotag.server.stopping import SECONDS_TO_STOP
+from zerotag.tagging.catalogue import catalogue_of
+
+PICTURES = b"GET /pictures?number=1 HTTP/1.0\r\nHost: localhost\r\n\r\n"
 SERVE = "import sys; from zerotag.cli import main; sys.argv[0] = 'zerotag'; main()"
 
 
-class Server:
+class Server(Address):
     """A server for a folder, as the command starts it."""
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -25,21 +32,8 @@ class Server:
         with log.open("w") as errors:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert self.process.stdout is not None
-        self.port = int(re.findall(r":(\d+)", self.process.stdout.readline())[0])
+        super().__init__(int(re.findall(r":(\d+)", self.process.stdout.readline())[0]))
         assert b"ok" in self.ask(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
-
-    def connected(self, text: bytes) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        connection.sendall(text)
-        return connection
-
-    def ask(self, text: bytes) -> bytes:
-        """All that is answered until the server closes the connection."""
-        with self.connected(text) as connection:
-            answer = b""
-            while piece := connection.recv(65536):
-                answer += piece
-        return answer
 
 
 @pytest.fixture
@@ -82,11 +76,21 @@ def test_odd_clients_leave_nothing_in_the_log(server: Server, library: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_client_that_never_sends_the_rest_does_not_keep_it_from_stopping(
-    server: Server, number: signal.Signals
-) -> None:
-    with server.connected(b"POST /tag HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx"):
+def test_nothing_keeps_it_from_stopping_in_time(server: Server, library: Path, number: signal.Signals) -> None:
+    name = json.loads(server.ask(PICTURES).split(b"\r\n\r\n")[1])["pictures"][0]["digest"]
+    said = json.dumps({"digest": name, "label": "red", "accepted": True}).encode()
+    verdict = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said) + said
+    locking = sqlite3.connect(catalogue_of(library))
+    locking.execute("BEGIN EXCLUSIVE")
+    post = b"POST /%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    waiting = [post % b"tag" + b"Content-Length: 1000\r\n\r\nx"] * 64 + [b"GET / HT", b"", post % b"verdict" + verdict]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connected(text)) for text in waiting]
         time.sleep(0.3)
         server.process.send_signal(number)
-        server.process.wait(15)
-    assert "Traceback" not in server.log.read_text() and "1 running task" in server.log.read_text()
+        began = time.monotonic()
+        assert server.process.wait(15) in (-signal.SIGTERM, 130, 143)
+        assert time.monotonic() - began < SECONDS_TO_STOP + 1
+        assert b" 503 " in clients[0].recv(100) and b" 503 " in clients[-1].recv(100)
+    locking.close()
+    assert "Traceback" not in server.log.read_text() and "65 running task" in server.log.read_text()

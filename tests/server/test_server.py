@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 
 from zerotag.datasets import load_dataset
+from zerotag.server.bodies import Bodies
 from zerotag.server.limits import Limits
 from zerotag.tagging.from_catalogue import write_dataset
 from zerotag.tagging.tagged import opened
@@ -167,7 +168,7 @@ def test_a_body_that_is_announced_too_large_is_not_read() -> None:
         sent.append(message)
 
     scope = {"type": "http", "headers": [(b"host", b"localhost"), (b"content-length", b"1001")]}
-    asyncio.run(Limits(app, max_body_bytes=1000)(scope, receive, send))
+    asyncio.run(Limits(app, bodies=Bodies(max_bytes=1000))(scope, receive, send))
     assert sent[0]["status"] == 413 and read == 0
 
 
@@ -182,11 +183,13 @@ def test_a_body_that_grows_too_large_is_cut_off(client: TestClient) -> None:
 
 def test_one_request_too_many_is_asked_to_come_again() -> None:
     async def both() -> list[int]:
-        waiting = asyncio.Event()
+        waiting, at_work = asyncio.Event(), asyncio.Event()
 
         async def app(scope: Scope, receive: Any, send: Any) -> None:
+            at_work.set()
             await waiting.wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
 
         limits, statuses = Limits(app, max_at_once=1), []
 
@@ -201,7 +204,7 @@ def test_one_request_too_many_is_asked_to_come_again() -> None:
             await limits({"type": "http", "headers": [(b"host", b"localhost:80")]}, receive, send)
 
         first = asyncio.create_task(ask())
-        await asyncio.sleep(0)
+        await at_work.wait()
         await ask()
         waiting.set()
         await first

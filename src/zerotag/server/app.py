@@ -16,7 +16,10 @@ from pydantic import Field
 
 from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.server import forms
-from zerotag.server.limits import MAX_AT_ONCE, MAX_BODY_BYTES, Limits, problem
+from zerotag.server.answers import problem
+from zerotag.server.bodies import Bodies
+from zerotag.server.limits import Limits
+from zerotag.server.origins import LOOPBACK
 from zerotag.server.served import GoneError, UnusableError
 from zerotag.server.service import Service
 
@@ -32,7 +35,7 @@ PROBLEMS = {
     400: "What was asked makes no sense, or a word has no vector, or the picture cannot be read",
     403: "The request came from a page of another site",
     404: "There is no such picture or format, or not any more",
-    408: "The body stopped coming",
+    408: "The body did not come in time",
     413: "The body is too large",
     415: "The body is compressed, in parts, or not of the type that is read here",
     422: "A parameter or a field is missing, unknown or out of its bounds",
@@ -47,9 +50,7 @@ HOW_TO_SEND = "send the picture itself as the body, as this does: curl --data-bi
 Result = TypeVar("Result")
 
 
-def create_app(
-    service: Service, *, hosts: tuple[str, ...] | None = None, max_body_bytes: int = MAX_BODY_BYTES
-) -> FastAPI:
+def create_app(service: Service, *, hosts: tuple[str, ...] = LOOPBACK, bodies: Bodies | None = None) -> FastAPI:
     """The application that serves ``service``."""
 
     @asynccontextmanager
@@ -63,15 +64,16 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         responses={status: {"model": forms.Problem, "description": why} for status, why in PROBLEMS.items()},
     )
-    options: dict[str, Any] = {"max_body_bytes": max_body_bytes, "max_at_once": MAX_AT_ONCE}
-    app.add_middleware(Limits, **(options if hosts is None else options | {"hosts": hosts}))
+    app.add_middleware(Limits, hosts=hosts, bodies=bodies)
     _explain_mistakes(app)
     at_work = CapacityLimiter(AT_WORK)
 
     async def called(function: Callable[..., Result], *arguments: Any) -> Result:
-        return await to_thread.run_sync(partial(function, *arguments), limiter=at_work)
+        work = partial(function, *arguments)
+        return await to_thread.run_sync(work, limiter=at_work, abandon_on_cancel=True)  # the server stops
 
     for path, name, media in (
         ("/", "page.html", "text/html"),

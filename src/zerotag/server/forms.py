@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -11,7 +10,6 @@ from zerotag.tagging.export import EXPORTERS
 
 MOST_LABELS = 20_000
 MOST_CHARACTERS = 200
-DIGEST = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def _printable(text: str) -> str:
@@ -26,7 +24,14 @@ Label = Annotated[
     AfterValidator(_printable),
     Field(json_schema_extra={"format": "label"}),
 ]
-Digest = Annotated[str, Field(max_length=MOST_CHARACTERS, json_schema_extra={"format": "digest"})]
+Digest = Annotated[
+    str,
+    Field(
+        max_length=MOST_CHARACTERS,
+        description="Name of a picture on this server, of 32 hexadecimal digits; its file does not tell it.",
+        json_schema_extra={"format": "digest"},
+    ),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -51,7 +56,7 @@ class ExplainParameters(_Parameters):
     """What to explain."""
 
     label: Label
-    digest: Annotated[Digest | None, Field(description="Digest of a library's picture.")] = None
+    digest: Annotated[Digest | None, Field(description="Name of a library's picture.")] = None
 
 
 class Page(_Parameters):
@@ -77,7 +82,7 @@ class Word(_Request):
 
 
 class Search(_Request):
-    """Words, unwanted ones with a minus sign before them, and digests of pictures to resemble."""
+    """Words, unwanted ones with a minus sign before them, and names of pictures to resemble."""
 
     words: Annotated[list[Label], Field(max_length=32)] = []
     like: Annotated[list[Digest], Field(max_length=8)] = []
@@ -115,7 +120,7 @@ class Tag(BaseModel):
 class Tagged(BaseModel):
     """Tags of a picture that was sent; ``missing`` are words without a vector."""
 
-    digest: str
+    digest: Digest
     tags: list[Tag]
     missing: list[str]
 
@@ -137,7 +142,7 @@ class Match(BaseModel):
     """A picture that was found; ``match`` is how far it sticks out, in standard deviations."""
 
     path: str
-    digest: str
+    digest: Digest
     match: float
 
 
@@ -145,7 +150,7 @@ class LibraryPicture(BaseModel):
     """A picture of the library, its tags, and which labels people accepted or rejected."""
 
     path: str
-    digest: str
+    digest: Digest
     tags: list[Tag]
     verdicts: dict[str, bool]
 

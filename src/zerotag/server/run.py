@@ -14,20 +14,18 @@ from zerotag.tagging.tagger import Tagger
 from zerotag.tagging.words import read_words
 
 ADDRESS = "127.0.0.1"
-SECONDS_TO_STOP = 3
 
 
 def run(what: str, labels: str | None, port: int) -> None:
-    """Serve until it is stopped.
+    """Serve until it is stopped, which takes five seconds at most.
 
     Raises:
         MissingPackageError: FastAPI or uvicorn is not installed.
         ZerotagError: there is neither such a catalogue nor such a model, or the port is taken.
     """
     try:
-        import uvicorn
-
         from zerotag.server.app import create_app
+        from zerotag.server.stopping import serve
     except ModuleNotFoundError as error:
         raise MissingPackageError(str(error.name), "server", "zerotag serve") from error
     words = None if labels is None else read_words(labels)
@@ -45,10 +43,4 @@ def run(what: str, labels: str | None, port: int) -> None:
         except OSError as error:
             raise ZerotagError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
         print(f"http://{ADDRESS}:{listening.getsockname()[1]}  (Ctrl-C stops it)", flush=True)
-        config = uvicorn.Config(
-            create_app(service),
-            log_level="warning",
-            timeout_keep_alive=20,
-            timeout_graceful_shutdown=SECONDS_TO_STOP,  # a client may never send the rest
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+        serve(create_app(service), listening)

@@ -76,7 +76,7 @@ class ServedFolder:
         with self._connected(reading=True) as catalogue:
             path = catalogue.path_of(digest)
             if path is None:
-                raise GoneError(f"the library has no picture {digest.hex()}")
+                raise GoneError("the library has no picture of this name")
             return catalogue.folder / path
 
     def judge(self, digest: bytes, label: str, accepted: bool | None) -> None:
@@ -123,7 +123,7 @@ class ServedFolder:
                 path = catalogue.path_of(digest)
                 found = [] if path is None else _shown(catalogue, tags, [path])
         if not found:
-            raise GoneError(f"the library has no tags of a picture {digest.hex()}")
+            raise GoneError("the library has no tags of a picture of this name")
         return found[0]
 
     def exported(self, form: str) -> bytes:

@@ -16,6 +16,7 @@ from PIL import Image
 from zerotag.errors import ZerotagError
 from zerotag.images import BadPictureError
 from zerotag.server import forms
+from zerotag.server.names import Names
 from zerotag.server.served import GoneError, ServedFolder, Shown
 from zerotag.tagging.readers import (
     DIGEST_BYTES,
@@ -62,6 +63,7 @@ class Service:
         self.model, self.tagger = model, tagger
         self.vocabulary = tagger.vocabulary(words, allow_missing=True)
         self._library = None if library is None else ServedFolder(library)
+        self.names = Names() if library is None else Names.of(library.catalogue)
         self._readers = Readers()
         self._using_model, self._setting_words = threading.Lock(), threading.Lock()
 
@@ -116,7 +118,10 @@ class Service:
         return forms.Missing(missing=list(vocabulary.missing))
 
     def tag(self, content: bytes, labels: Sequence[str], top_k: int) -> forms.Tagged:
-        """Tags of a picture that was sent, with the words that are set or with others."""
+        """Tags of a picture that was sent, with the words that are set or with others.
+
+        Its name is that by which the library has it, if it does: who may ask may list the library as well.
+        """
         picture = self._uploaded(content)
         with self._using_model:
             vocabulary = self.tagger.vocabulary(list(labels), allow_missing=True) if labels else self.vocabulary
@@ -124,14 +129,14 @@ class Service:
             confidences = self.tagger.confidences(scores, vocabulary)
             (tags,) = self.tagger.rank(scores, vocabulary, top_k=top_k, confidences=confidences)
         told = _told(tags, vocabulary)
-        return forms.Tagged(digest=picture.digest.hex(), tags=told, missing=list(vocabulary.missing))
+        return forms.Tagged(digest=self.names.name(picture.digest), tags=told, missing=list(vocabulary.missing))
 
     def explain(self, label: str, digest: str | None, content: bytes) -> forms.Explained:
         """Where in a picture a label's score comes from: a map brought to [0, 1].
 
         Args:
             label: what is looked for.
-            digest: of a picture of the library, or None for one that was sent.
+            digest: name of a picture of the library, or None for one that was sent.
             content: the picture that was sent.
 
         Raises:
@@ -150,7 +155,7 @@ class Service:
         pictures = [Image.frombytes("RGB", (side, side), self._decoded(digest).pixels) for digest in like]
         with self._using_model:
             found = self.library.search(Query.of(words, pictures), top)
-        return [forms.Match(path=path, digest=digest.hex(), match=match) for path, digest, match in found]
+        return [forms.Match(path=path, digest=self.names.name(digest), match=match) for path, digest, match in found]
 
     def pictures(self, start: int, number: int) -> forms.Pictures:
         """Some pictures of the library with their tags and what people said of these."""
@@ -165,7 +170,7 @@ class Service:
             GoneError: the library has no such picture.
         """
         with self._using_model:
-            return self._row(self.library.shown_one(_content(digest)))
+            return self._row(self.library.shown_one(self.names.digest(digest)))
 
     def thumbnail(self, digest: str) -> bytes:
         """A picture of the library, made small, as JPEG.
@@ -177,7 +182,7 @@ class Service:
 
     def judge(self, digest: str, label: str, accepted: bool | None) -> None:
         """Keep that a label is right or wrong for a picture; None takes that back."""
-        self.library.judge(_content(digest), label, accepted)
+        self.library.judge(self.names.digest(digest), label, accepted)
 
     def exported(self, form: str) -> bytes:
         """The library's tags in a format.
@@ -199,7 +204,7 @@ class Service:
 
     def _of_library(self, digest: str, read: Callable[[Path], Result]) -> Result:
         """What a worker process makes of a picture's file, after a look that its content is still the one meant."""
-        content = _content(digest)
+        content = self.names.digest(digest)
         place = self.library.place(content)
         if not place.exists():
             raise GoneError(f"the picture {place} is there no more; to bring the library up to date, run: zerotag tag")
@@ -225,14 +230,7 @@ class Service:
 
     def _row(self, one: Shown) -> forms.LibraryPicture:
         tags = _told(one.tags, self.library.folder.vocabulary)
-        return forms.LibraryPicture(path=one.path, digest=one.digest.hex(), tags=tags, verdicts=one.verdicts)
-
-
-def _content(digest: str) -> bytes:
-    """A digest that a request names."""
-    if forms.DIGEST.fullmatch(digest) is None:
-        raise ZerotagError(f"a digest has 32 hexadecimal digits, unlike {digest[:40]!r}")
-    return bytes.fromhex(digest)
+        return forms.LibraryPicture(path=one.path, digest=self.names.name(one.digest), tags=tags, verdicts=one.verdicts)
 
 
 def _told(tags: Sequence[Tag], vocabulary: Vocabulary) -> list[forms.Tag]:
