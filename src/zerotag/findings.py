@@ -1,4 +1,4 @@
-"""What an inspection found, thing by thing."""
+"""What was looked at, and how it was found."""
 
 from __future__ import annotations
 
