@@ -55,7 +55,7 @@ def load_tensors(path: Path, cure: str = TRAIN_AGAIN) -> tuple[dict[str, Tensor]
     content = read_bytes(path, cure)
     try:
         tensors = load(content)
-        plain = parse_json(_metadata(content).get(ENTRY, "{}"))
+        plain = plain_of(content)
         if fault := _fault(tensors, plain):
             raise damaged(path, fault, cure)
     except NO_FILE_OF_TENSORS as error:
@@ -114,10 +114,15 @@ def check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor], where
             )
 
 
-def _metadata(content: bytes) -> dict[str, str]:
+def plain_of(content: bytes) -> Any:
+    """The plain data in a file of tensors, the checksum among them.
+
+    Raises:
+        ValueError: They are no JSON.
+    """
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])  # which safetensors has found to be whole
-    return header.get("__metadata__", {})
+    return parse_json(header.get("__metadata__", {}).get(ENTRY, "{}"))
 
 
 def _checksum(tensors: dict[str, Tensor], plain: PlainData) -> str:

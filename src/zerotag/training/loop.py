@@ -202,6 +202,8 @@ def held_out_map(network: Network, held_out: Examples) -> float:
     """
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
+    if not np.isfinite(scores).all():
+        raise ZerotagError("the scores of held-out pictures are no longer numbers; lower optimiser.learning_rate")
     precision = average_precision(scores, held_out.positives())
     return math.nan if np.isnan(precision).all() else float(np.nanmean(precision))
 

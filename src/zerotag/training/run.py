@@ -27,6 +27,7 @@ from zerotag.training.checkpoint import TRAIN_AGAIN
 from zerotag.training.log import read_log
 from zerotag.training.settings import Settings, validate_settings
 
+COPY = "copy the run to a folder of your own"
 Label = Annotated[str, Field(min_length=1, max_length=10_000)]
 Stride = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,3})$")]
 

@@ -32,6 +32,18 @@ class State(BaseModel):
     best_score: float = -1.0
     log: list[Line] = []
 
+    @classmethod
+    def of(cls, path: Path, plain: PlainData) -> State:
+        """The state in the plain data of a checkpoint.
+
+        Raises:
+            ZerotagError: It does not hold.
+        """
+        try:
+            return cls.model_validate(plain.get("progress"))
+        except ValidationError as error:
+            raise damaged(path, f"its progress does not hold: {error.errors()[0]['msg']}", START_AGAIN) from error
+
     def fits(self, steps_per_epoch: int, epochs: int) -> bool:
         """Whether a training of so many steps can be there."""
         done = self.step // steps_per_epoch
@@ -59,14 +71,12 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Sta
     tensors, plain = load_tensors(path, START_AGAIN)
     weights = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
     try:
-        state = State.model_validate(plain.get("progress"))
+        state = State.of(path, plain)
         slots = _slots(optimiser, tensors)
         groups = _groups(optimiser, plain.get("groups"))
         load_weights(network, weights, path)
         optimiser.load_state_dict({"state": slots, "param_groups": groups})
         torch.set_rng_state(tensors["random"])
-    except ValidationError as error:
-        raise damaged(path, f"its progress does not hold: {error.errors()[0]['msg']}", START_AGAIN) from error
     except KeyError as error:
         raise damaged(path, f"{error} is not in it", START_AGAIN) from error
     except (ValueError, TypeError, RuntimeError) as error:
