@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from zerotag.errors import ZerotagError, shown
 
 LARGEST_BYTES = 2**28
@@ -74,6 +76,14 @@ def parse_json(content: bytes | str) -> Any:
 def damaged(file: Path, reason: str, cure: str) -> ZerotagError:
     """The error for a file that does not hold what it should."""
     return ZerotagError(f"{file} is damaged ({shown(reason)}); {cure}")
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where plain data first are not as they should be, and how they should."""
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(map(str, fault["loc"]))
+    message = fault["msg"].split(" or instance of")[0].replace("Input should", "it should")
+    return f"'{where}': {message}" if where else message
 
 
 def _inner(outer: Any) -> list[Any]:

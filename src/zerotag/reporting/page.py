@@ -21,7 +21,7 @@ from zerotag.progress import Progress, silent
 from zerotag.storage import write_atomically
 from zerotag.tagging.tagger import Tag, Tagger
 from zerotag.training.results import FILE, evaluate_again, read_results
-from zerotag.training.run import Run, load_run
+from zerotag.training.run import Run, last_epoch, load_run
 
 NUM_PICTURES, TOP_K = 12, 10
 NUM_HEAT_MAPS, SEARCHED_PICTURES, UNSEEN_TOP_K = 9, 200, 3
@@ -146,9 +146,8 @@ def _uri(picture: Image.Image) -> str:
 
 def _curve(run: Run) -> dict[str, Any]:
     """Values over epochs, each as a share of its highest one."""
-    if not (log := run.log()):
-        raise ZerotagError(f"{run.folder} has no log, so its training has no curve; train it again")
-    curve: dict[str, Any] = {"seconds": log[-1]["seconds"]}
+    curve: dict[str, Any] = {"seconds": last_epoch(run)["seconds"]}
+    log = run.log()
     for name in ("loss", "held_out_map"):
         values = [line[name] for line in log if name in line]
         highest = max(values, default=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from zerotag.json_files import damaged
+from zerotag.json_files import damaged, first_fault
 from zerotag.training.checkpoint import load_tensors
 
 FILE = "calibration.safetensors"
@@ -41,8 +41,7 @@ def read_calibration_file(folder: Path) -> tuple[dict[str, Tensor], About] | Non
     try:
         about = About.model_validate(plain)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise damaged(file, f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}", cure) from error
+        raise damaged(file, first_fault(error), cure) from error
     if fault_of := _fault(tensors, about):
         raise damaged(file, fault_of, cure)
     return tensors, about

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotag.json_files import LARGEST_BYTES, damaged, parse_json, read_bytes
+from zerotag.json_files import LARGEST_BYTES, damaged, first_fault, parse_json, read_bytes
 from zerotag.storage import write_atomically
 
 CURE = "put it back from a copy, or delete it: it holds the training's curve and times, not the weights"
@@ -52,9 +52,7 @@ def read_log(file: Path) -> list[Line]:
         try:
             lines.append(Line.model_validate(parse_json(content)))
         except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"])) or "the whole"
-            raise damaged(file, f"line {number}: '{where}': {fault['msg']}", CURE) from error
+            raise damaged(file, f"line {number}: {first_fault(error)}", CURE) from error
         except ValueError as error:
             raise damaged(file, f"line {number}: {error}", CURE) from error
     return lines

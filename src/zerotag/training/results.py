@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from zerotag.json_files import damaged, read_json
+from zerotag.json_files import damaged, first_fault, read_json
 
 FILE = "results.json"
 
@@ -72,6 +72,20 @@ class Results(Figures):
     ms_per_image: float
 
 
+class Outcome(Results):
+    """What ``outcome.json`` of a bench holds besides; a resample without positives has no figure."""
+
+    train_seconds: float
+    peak_memory_bytes: int | None
+    resampled_map: dict[str, list[float | None]]
+
+    @model_validator(mode="after")
+    def _is_of_the_same_settings(self) -> Outcome:
+        if self.resampled_map.keys() != self.settings.keys():
+            raise ValueError("the resamples are of other settings than the figures")
+        return self
+
+
 def read_results(file: Path, cure: str, kind: type[Results] = Results) -> dict[str, Any] | None:
     """The figures in a file; None where there is none.
 
@@ -89,8 +103,7 @@ def read_results(file: Path, cure: str, kind: type[Results] = Results) -> dict[s
     try:
         kind.model_validate(plain)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise damaged(file, f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}", cure) from error
+        raise damaged(file, first_fault(error), cure) from error
     return plain
 
 

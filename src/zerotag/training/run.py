@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotag import losses
 from zerotag.errors import ZerotagError
-from zerotag.json_files import damaged, read_json
+from zerotag.json_files import damaged, first_fault, read_json
 from zerotag.labels import LabelSet
 from zerotag.models import MODELS, layers
 from zerotag.storage import write_atomically
@@ -142,9 +142,7 @@ def load_run(folder: Path) -> Run:
     try:
         record = Record.model_validate(plain)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "the whole"
-        raise damaged(file, f"'{where}': {fault['msg']}", TRAIN_AGAIN) from error
+        raise damaged(file, first_fault(error), TRAIN_AGAIN) from error
     try:
         labels = LabelSet(tuple(record.seen_labels), tuple(record.unseen_labels))
     except ZerotagError as error:
@@ -161,6 +159,17 @@ def load_run(folder: Path) -> Run:
         record.vectors,
         record.versions,
     )
+
+
+def last_epoch(run: Run) -> dict[str, Any]:
+    """The last line of a run's log.
+
+    Raises:
+        ZerotagError: The log is damaged, or empty.
+    """
+    if not (log := run.log()):
+        raise ZerotagError(f"{run.log_file} is not there or empty; delete {run.folder}, and train it again")
+    return log[-1]
 
 
 def current_versions(model: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
-from zerotag.json_files import damaged
+from zerotag.json_files import damaged, first_fault
 from zerotag.training.checkpoint import PlainData, load_tensors, load_weights, save_tensors
 from zerotag.training.log import Line
 
@@ -42,7 +42,7 @@ class State(BaseModel):
         try:
             return cls.model_validate(plain.get("progress"))
         except ValidationError as error:
-            raise damaged(path, f"its progress does not hold: {error.errors()[0]['msg']}", START_AGAIN) from error
+            raise damaged(path, f"its progress: {first_fault(error)}", START_AGAIN) from error
 
     def fits(self, steps_per_epoch: int, epochs: int) -> bool:
         """Whether a training of so many steps can be there."""
