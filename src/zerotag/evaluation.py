@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
 from zerotag.judgement import Report, evaluate
 from zerotag.labels import SETTINGS
-from zerotag.locks import alone
+from zerotag.locks import alone, held
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
@@ -28,7 +28,8 @@ from zerotag.storage import full_disk_explained, laid_out, mapped, write_atomica
 from zerotag.training.network import Inputs, Network
 from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
 from zerotag.training.processes import Processes, processes
-from zerotag.training.run import load_run
+from zerotag.training.results import FILE, evaluate_again, read_results
+from zerotag.training.run import COPY, load_run
 
 BATCH_SIZE = 64
 
@@ -109,9 +110,10 @@ def evaluate_run(
     """
     protocol_named(protocol)
     run = load_run(folder)
+    read_results(folder / FILE, evaluate_again(folder))  # said before the work, not after
     kept = scores_file or folder / "scores.npy"
     file = kept.with_name(f".{kept.name}.partial")
-    with processes() as together:
+    with processes() as together, held(folder, COPY) if together.is_first else nullcontext():
         with together.first_alone():  # what is not in the cache yet is put there once
             dataset = load_dataset(run.settings.data)
             W, _ = vectors_for(run.settings, run.labels)
@@ -128,7 +130,7 @@ def evaluate_run(
             raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
         with ExitStack() as ending:
             if together.is_first:
-                ending.enter_context(alone(folder / "evaluation"))
+                ending.enter_context(alone(kept))
                 ending.callback(file.unlink, missing_ok=True)
             began = time.perf_counter()
             scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
@@ -145,7 +147,7 @@ def evaluate_run(
             if together.is_first:
                 if scores_file is not None:
                     file.replace(scores_file)
-                _keep(folder / "results.json", evaluation)
+                _keep(folder / FILE, evaluation)
     return evaluation
 
 
@@ -180,11 +182,10 @@ def _write_scores(
 def _keep(file: Path, evaluation: Evaluation) -> None:
     """Write the figures; those of settings that were not asked for this time stay, if by the same protocol."""
     results = evaluation.to_dict()
-    if file.exists():
-        earlier = json.loads(file.read_text())["settings"]
-        same = {s: report for s, report in earlier.items() if report["protocol"] == evaluation.protocol}
+    if earlier := read_results(file, evaluate_again(file.parent)):
+        same = {s: report for s, report in earlier["settings"].items() if report["protocol"] == evaluation.protocol}
         results["settings"] = same | results["settings"]
-    write_atomically(file, json.dumps(results, indent=1))
+    write_atomically(file, json.dumps(results, indent=1, allow_nan=False))
 
 
 def play_pointing_game(
