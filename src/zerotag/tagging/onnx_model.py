@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,9 @@ def export_onnx(tagger: Tagger, vocabulary: Vocabulary, file: Path) -> Path:
     model.metadata_props.add(key="zerotag", value=record)
     write_atomically(file, model.SerializeToString())
     vectors = file.with_suffix(VECTORS_FILE)
-    with vectors.open("wb") as opened:
-        np.savez(
-            opened, labels=np.array(vocabulary.names), label_vectors=vocabulary.W.numpy(), starts=vocabulary.starts
-        )
+    content = BytesIO()
+    np.savez(content, labels=np.array(vocabulary.names), label_vectors=vocabulary.W.numpy(), starts=vocabulary.starts)
+    write_atomically(vectors, content.getvalue())
     return vectors
 
 
