@@ -85,7 +85,7 @@ class Job:
         Raises:
             ZerotagError: the file is damaged.
         """
-        return read_results(self.outcome_file, "delete it, and run the bench again", Outcome)
+        return read_results(self.outcome_file, "delete it and run the bench again", Outcome)
 
 
 def default_variants() -> list[Variant]:

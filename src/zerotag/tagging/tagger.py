@@ -205,13 +205,11 @@ class Tagger:
     def reference_spread(self, vocabulary: Vocabulary) -> Spread:
         """The spread of each label's scores over the pictures of the calibration, which the tagger must have."""
         assert self.calibration is not None
-        try:
-            return Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
-        except RuntimeError as error:
+        if tuple(self.calibration.reference.shape[1:]) != self.vectors_shape:
             raise ZerotagError(
-                f"the calibration of {self.name} was made for another model ({str(error).splitlines()[0]}); "
-                f"run: zerotag calibrate {self.name}"
-            ) from error
+                f"the calibration of {self.name} was made for another model; run: zerotag calibrate {self.name}"
+            )
+        return Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
 
     def rank(
         self,

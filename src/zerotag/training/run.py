@@ -100,7 +100,7 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether training has come to its end."""
-        return self.weights.exists()
+        return self.weights.is_file()
 
     def save(self) -> None:
         """Write the record."""

@@ -28,8 +28,10 @@ def _absolute(name: str) -> str:
     if name == MINILM or name in BUILDERS:
         return name
     try:
-        return str(Path(name).resolve()) if Path(name).exists() else name
-    except (OSError, ValueError) as error:
+        return str(Path(name).resolve(strict=True))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return name
+    except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"'{shown(name[:80])}' cannot be the name of a file or folder") from error
 
 
