@@ -174,3 +174,24 @@ def test_a_damaged_export_is_named(tmp_path: Path) -> None:
     (tmp_path / "backbone.onnx").write_bytes(b"\0" * 100)
     with pytest.raises(ZerotagError, match=r"backbone\.onnx is damaged; delete it"):
         onnx_maps.OnnxMaps(tmp_path / "backbone.onnx")
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        return [2 * pixels]
+
+
+def test_a_flipped_bit_of_an_export_is_told_and_one_of_before_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "backbone.onnx"
+    onnx_maps.export(Doubled().eval(), 4, file, {"name": "doubled"})
+    assert onnx_maps.OnnxMaps(file).record == {"name": "doubled"}
+    whole = file.read_bytes()
+    onnx_maps.export(Doubled().eval(), 8, file, {})
+    assert file.read_bytes() == whole, "what another process has exported is left"
+    of_before = whole[: whole.index(onnx_maps.SUM)]
+    file.write_bytes(of_before)
+    assert onnx_maps.OnnxMaps(file).record == {"name": "doubled"}
+    at = whole.index(b"doubled")
+    file.write_bytes(whole[:at] + b"D" + whole[at + 1 :])
+    with pytest.raises(ZerotagError, match=r"backbone\.onnx is damaged; delete it"):
+        onnx_maps.OnnxMaps(file)

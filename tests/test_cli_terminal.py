@@ -14,13 +14,16 @@ from io import FileIO
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from colours import COLOURS
 from shell import Shell
+from zerotag import tables
 from zerotag.cli import console, program
 from zerotag.cli.streams import Enduring
-from zerotag.errors import shown
+from zerotag.errors import UNSHOWN, shown
 from zerotag.storage import cache_folder
 
 ZEROTAG = [sys.executable, "-c", "import sys; from zerotag.cli import main; sys.argv[0] = 'zerotag'; main()"]
@@ -49,8 +52,30 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
     assert shown("a\x1b[31m\n\x07\x9b1m") == r"a\x1b[31m\n\x07\x9b1m"
     assert shown("\u202a\u202e\u2066\u2069\u2028") == r"\u202a\u202e\u2066\u2069\u2028"
     assert shown(os.fsdecode(b"b\xff.png")) == r"b\xff.png" and shown("\ud800") == r"\ud800"
-    usual = "写真\u3000é e\u0301 שלום 👩‍👩‍👧 [red]:smile: a\\b"
+    assert shown("\u200e\u200f\u061c\ufffa\U000e0041") == r"\u200e\u200f\u061c\ufffa\U000e0041"
+    usual = "می\u200cخواهم ❤\ufe0f 写真\u3000é e\u0301 שלום 👩‍👩‍👧 [red]:smile: a\\b"
     assert shown(usual) == usual
+
+
+@given(
+    st.text(
+        st.characters(exclude_categories=()) | st.sampled_from("\x1b\x9b\r\b\u202e\u2066\u200f\U000e0041\udcff\n[/]")
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_text_reaches_the_terminal_as_what_it_would_obey(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    table = tables.PlainTable(title=text, caption=text)
+    table.add_column(text)
+    table.add_row(text)
+    console.show(table)
+    console.say(text)
+    console.say_json({text: text})
+    console.note(text)
+    console.note_error(text)
+    with console.progress_bars() as progress:
+        progress(text, 1, 1)
+    told = capsys.readouterr()
+    assert not UNSHOWN.search((told.out + told.err).replace("\n", ""))
 
 
 def test_names_and_labels_are_shown_as_they_are(shell: Shell, toy_run: Path, album: Path, tmp_path: Path) -> None:

@@ -90,20 +90,20 @@ def test_an_interrupted_extraction_goes_on(dataset: PictureDataset, backbone: Ba
     rest = Counter()
     cached = cached_features(dataset, backbone, progress=rest)
     assert rest.calls == 2 and cached.done.all()
-    stride8 = np.array(cached.maps[8])
+    stride8 = np.array(cached.maps[8].rows)
     shutil.rmtree(cached.folder)
-    np.testing.assert_array_equal(extract_features(dataset, backbone).maps[8], stride8)
+    np.testing.assert_array_equal(extract_features(dataset, backbone).maps[8].rows, stride8)
 
 
 def test_a_changed_picture_is_refused_until_its_maps_are_made_anew(dataset: PictureDataset, backbone: Backbone) -> None:
-    before = np.array(extract_features(dataset, backbone).maps[16])
+    before = np.array(extract_features(dataset, backbone).maps[16].rows)
     Image.new("RGB", (40, 30), (0, 255, 0)).save(dataset.picture(3))
     with pytest.raises(
         ZerotagError, match=r"1 pictures .* changed .* such as '3\.png'; run: zerotag features .* --size-px 32$"
     ):
         cached_features(dataset, backbone)
     counter = Counter()
-    after = extract_features(dataset, backbone, progress=counter).maps[16]
+    after = extract_features(dataset, backbone, progress=counter).maps[16].rows
     assert counter.calls == 1
     assert [i for i in range(10) if (before[i] != after[i]).any()] == [3]
 
@@ -134,7 +134,7 @@ def test_averaged_maps_have_a_cache_of_their_own(dataset: PictureDataset, backbo
     one = extract_features(dataset, backbone)
     averaged = create_backbone("tf_efficientnet_lite0", pretrained=False, size_px=64, map_side=1).eval()
     two = extract_features(dataset, averaged.requires_grad_(False))
-    assert two.folder != one.folder and two.maps[8].shape[-2:] == (4, 4)
+    assert two.folder != one.folder and two.maps[8].rows.shape[-2:] == (4, 4)
     shutil.copy(dataset.picture(0), dataset.picture(3))
     with pytest.raises(ZerotagError, match=r"--size-px 64 --map-side 1$"):
         cached_features(dataset, averaged)

@@ -137,13 +137,25 @@ def test_labels_that_hardly_differ() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-dog", "@home", "\tx", "\rx", "\nx", "＝1", "'=1", "''-x", "'quoted'", "dog"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-dog", "@home", "＝1", "'=1", "''-x", "'quoted'", "dog"])
 def test_no_text_is_a_formula_in_a_cell_and_it_comes_back(text: str) -> None:
-    assert of_cell(as_cell(text)) == text and as_cell(text)[0] not in "=+-@\t\r\n＝"
+    assert of_cell(as_cell(text)) == text and as_cell(text)[0] not in "=+-@＝"
+
+
+def test_what_a_terminal_would_obey_is_escaped_in_a_cell() -> None:
+    assert as_cell("\t=1\x1b[31m\u202e") == r"\t=1\x1b[31m\u202e"
 
 
 def test_a_label_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ZerotagError, match=r"none\.txt cannot be read \(No such file"):
         read_label_file(tmp_path / "none.txt")
+
+
+def test_what_is_around_a_label_is_taken_off_in_one_go() -> None:
+    assert clean_label(" \u200b" * 200_000 + "dog" + "\ufeff\t" * 200_000) == "dog"
+
+
+def test_a_line_without_end_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("dog\n" + "a" * 10**7)
+    with pytest.raises(ZerotagError, match="line 2 has 10,000,000 characters, a label has at most 1,000"):
+        read_label_file(tmp_path / "words.txt")

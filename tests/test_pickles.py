@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from zerotag.errors import ZerotagError
 from zerotag.pickles import read_pickle
@@ -64,6 +66,74 @@ def test_hostile_pickles_run_nothing(tmp_path: Path) -> None:
             with pytest.raises(ZerotagError, match="no pickle of plain data: it asks for"):
                 read_pickle(file)
             assert not trace.exists(), number
+
+
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.booleans() | st.none()
+TEXTS = st.text() | st.binary()
+KINDS = st.sampled_from(["b1", "i1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8", "<U3", ">U2", "S3"])
+ARRAYS = arrays(KINDS, array_shapes(min_dims=0, min_side=0), elements=None).flatmap(
+    lambda made: st.sampled_from([made, np.asfortranarray(made), made.T])
+)
+OBJECTS = st.lists(TEXTS | NUMBERS).map(lambda items: np.array([None, *items], object)[1:])
+PLAIN = st.recursive(
+    NUMBERS | TEXTS | ARRAYS | OBJECTS | st.sampled_from([np.float32(2), np.int8(1), np.bool_(True), np.str_("x")]),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.lists(inner, max_size=5).map(tuple)
+        | st.dictionaries(NUMBERS | TEXTS, inner, max_size=5)
+        | st.dictionaries(st.text(), inner, max_size=5).map(OrderedDict)
+    ),
+    max_leaves=10,
+)
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        alike = one.dtype == other.dtype and one.shape == other.shape
+        return alike and (one.tolist() == other.tolist() if one.dtype == object else one.tobytes() == other.tobytes())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(same, one.values(), other.values()))
+    return bool(one == other)
+
+
+@given(PLAIN, st.integers(0, pickle.HIGHEST_PROTOCOL))
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=50)
+def test_whatever_plain_data_is_written_comes_back(tmp_path: Path, value: Any, protocol: int) -> None:
+    file = tmp_path / "plain.pkl"
+    file.write_bytes(pickle.dumps(value, protocol))
+    found = read_pickle(file)
+    assert type(found) is type(value) and same(found, value)
+
+
+def test_an_array_of_python_2_comes_back(tmp_path: Path) -> None:
+    start = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\ntcnumpy\ndtype\n"
+    kind = b"(S'f4'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
+    file = tmp_path / "old.pkl"
+    file.write_bytes(start + kind + b"S'\\x00\\x00\\x80?\\x00\\x00\\x80\\xbf'\ntb.")
+    assert read_pickle(file).tolist() == [1, -1]
+
+
+def test_an_ordered_dict_of_python_2_comes_back(tmp_path: Path) -> None:
+    file = tmp_path / "old.pkl"
+    file.write_bytes(b"\x80\x02ccollections\nOrderedDict\n]](U\x01aK\x01ea\x85R.")
+    assert read_pickle(file) == {"a": 1}
+
+
+def test_arrays_that_are_shared_stay_shared(tmp_path: Path) -> None:
+    array, names = np.eye(2), np.array(["a", None], object)
+    file = tmp_path / "shared.pkl"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        file.write_bytes(pickle.dumps([array, names, array, names], protocol))
+        first, second, third, fourth = read_pickle(file)
+        assert second is fourth and np.shares_memory(first, third)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pkl")
+    with pytest.raises(ZerotagError, match="a pipe or a device"):
+        read_pickle(tmp_path / "pipe.pkl")
 
 
 @given(st.binary(max_size=200))

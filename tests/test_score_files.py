@@ -121,3 +121,30 @@ def test_numbers_of_labels_that_are_none(files: tuple[Path, Path]) -> None:
     for text in ("3,x", "0", "", "-1"):
         done = CliRunner().invoke(app, ["score", *map(str, files), "--at", text])
         assert "is no number of labels" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("place", "put_in"),
+    [
+        (b"'<f8'", b"[   '"),
+        (b"(2, 2)", b"(2, 08"),
+        (b"(2, 2)", b"(-2,2)"),
+        (b"(2, 2)", b"(9**9)"),
+        (b"(2, 2)", b"(2, 9)"),
+        (b"'<f8'", b"'|O'  "),
+        (b"\x93NUMPY", b"PK\x03\x04aa"),
+        (b"\x93NUMPY", b"\x80\x04cos\n"),
+    ],
+)
+def test_damaged_headers(tmp_path: Path, place: bytes, put_in: bytes) -> None:
+    file = tmp_path / "damaged.npy"
+    np.save(file, np.zeros((2, 2)))
+    file.write_bytes(file.read_bytes().replace(place, put_in))
+    with pytest.raises(ZerotagError, match="no NumPy array of numbers"):
+        read_scores(file)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.npy").touch()
+    with pytest.raises(ZerotagError, match="no NumPy array of numbers"):
+        read_scores(tmp_path / "empty.npy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from word_files import WORDS, glove, unit
 from zerotag import vectors
+from zerotag.errors import UnwritableError
 from zerotag.vectors import VectorReport, label_vectors
 from zerotag.word_vector_files import LabelVector, look_up
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 
 def only_table(cache: Path) -> Path:
-    (table,) = (cache / "vectors").iterdir()
+    (table,) = (cache / "vectors").glob("*.safetensors")
     return table
 
 
@@ -93,22 +95,34 @@ def test_labels_of_a_table_that_is_lost_meanwhile_are_still_returned(
     assert label_vectors(["dog", "cat"], file)[1].labels == ("dog", "cat")
 
 
-def test_what_another_process_adds_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = glove(tmp_path)
+def test_of_two_at_once_one_looks_up_and_the_other_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, asked, together = glove(tmp_path), [], Barrier(2)
 
-    def meanwhile(path: Path, labels: list[str]) -> Any:
-        monkeypatch.setattr(vectors, "look_up", look_up)
-        label_vectors(["dog", "cat"], file)
+    def counted(path: Path, labels: list[str]) -> Any:
+        asked.extend(labels)
         return look_up(path, labels)
 
-    monkeypatch.setattr(vectors, "look_up", meanwhile)
-    label_vectors(["sea", "cat"], file)
+    def work(labels: list[str]) -> int:
+        together.wait()
+        return len(label_vectors(labels, file)[0])
 
-    def never(path: Path, labels: list[str]) -> Any:
-        raise AssertionError(labels)
-
-    monkeypatch.setattr(vectors, "look_up", never)
+    monkeypatch.setattr(vectors, "look_up", counted)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, [["sea", "cat"], ["dog", "cat"]])) == [2, 2]
+    assert sorted(asked) == ["cat", "dog", "sea"]
     assert label_vectors(["sea", "dog", "cat"], file)[0].shape == (3, 3)
+    assert len(asked) == 3
+
+
+def test_a_table_that_cannot_be_locked_is_read(tmp_path: Path, cache: Path) -> None:
+    file = glove(tmp_path)
+    label_vectors(["dog"], file)
+    (lock,) = (cache / "vectors").glob(".*.lock")
+    lock.unlink()
+    lock.mkdir()
+    assert len(label_vectors(["dog"], file)[0]) == 1
+    with pytest.raises(UnwritableError, match="cannot be written"):
+        label_vectors(["dog", "cat"], file)
 
 
 def test_what_was_encoded_before_it_was_stopped_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

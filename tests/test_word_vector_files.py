@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import struct
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from word_files import WORDS, fasttext_binary, fasttext_model, fasttext_text, glove, gzipped, unit, word2vec
 from zerotag.errors import MissingPackageError, ZerotagError
 from zerotag.vectors import label_vectors
-from zerotag.word_vector_files import look_up
+from zerotag.word_vector_files import FASTTEXT_MAGIC, look_up
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -135,6 +136,12 @@ def nus_wide_lists(folder: Path) -> None:
     (folder / "Concepts81.txt").write_text("lion\ncat\n")
 
 
+def fasttext_start(longest: int) -> bytes:
+    """The settings of a fastText file and a dictionary of one word."""
+    settings = (100, 5, 5, 5, 5, 1, 2, 2, 0, 3, longest, 100)
+    return FASTTEXT_MAGIC + struct.pack("<i12id3i2q", 12, *settings, 1e-4, 1, 1, 0, 1, 0) + b"dog\0" + bytes(9)
+
+
 @pytest.mark.parametrize("layout", ["two arrays", "one array"])
 def test_pickles_take_their_labels_from_the_lists(tmp_path: Path, layout: str) -> None:
     nus_wide_lists(tmp_path)
@@ -157,6 +164,10 @@ def test_pickles_take_their_labels_from_the_lists(tmp_path: Path, layout: str) -
         ([np.ones((3, 2)), np.ones((3, 2))], "vectors of 3 labels, where the lists of labels have 2"),
         (np.ones((3, 5)), "vectors of 5 labels, where the lists of labels have 4"),
         ({"dog": [1, 2]}, "neither two arrays nor one"),
+        ([np.ones((2, 2)), np.array(["lion", "cat"])], "no table of numbers"),
+        ([np.ones((2, 2)), np.array(2.0)], "no table of numbers"),
+        ([np.ones((2, 2)), np.ones((2, 3))], "vectors of 2 and 3 numbers"),
+        ([np.full((3, 2), 1e300), np.full((2, 2), 1e300)], "not finite"),
         (Path("dog"), "no pickle of plain data"),
     ],
 )
@@ -173,3 +184,22 @@ def test_a_pickle_without_lists_of_labels(tmp_path: Path) -> None:
     file.write_bytes(pickle.dumps(np.ones((3, 4))))
     with pytest.raises(ZerotagError, match=r"TagList1k.txt is not there"):
         label_vectors(["dog"], file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("more.bin", b"1000000000 300\n" + b"dog \0\0\x80?" * 9, "too small for 1000000000 words of 300 numbers"),
+        ("digits.txt", b"9" * 5000 + b" 3\ndog 1 2 3\n", "holds no word vectors"),
+        ("line.txt.gz", gzip.compress(b"dog 1 2 3\n" + b"a" * 2**21), "line 2 has 1,048,576 bytes or more"),
+        ("table.bin", fasttext_start(longest=6) + struct.pack("<?2q", False, 2**40, 300), "1099511627776 by 300"),
+        ("letters.bin", fasttext_start(longest=10**9) + struct.pack("<?2q", False, 1, 3), "up to 1000000000 letters"),
+        ("ends.bin", fasttext_start(longest=6), "no whole word-vector file"),
+    ],
+)
+def test_headers_that_promise_more_than_the_file_holds(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    pytest.importorskip("gensim")
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(ZerotagError, match=message):
+        look_up(file, ["dog"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from zerotag.datasets import TEST, PictureDataset, load_dataset
@@ -20,14 +20,16 @@ from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
 from zerotag.judgement import Report, evaluate
 from zerotag.labels import SETTINGS
+from zerotag.locks import alone, held
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
-from zerotag.storage import full_disk_explained, reserve, write_atomically
+from zerotag.storage import full_disk_explained, laid_out, mapped, write_atomically
 from zerotag.training.network import Inputs, Network
 from zerotag.training.prepare import inputs_for, load_network, map_source, vectors_for
 from zerotag.training.processes import Processes, processes
-from zerotag.training.run import load_run
+from zerotag.training.results import FILE, evaluate_again, read_results
+from zerotag.training.run import COPY, load_run
 
 BATCH_SIZE = 64
 
@@ -108,8 +110,10 @@ def evaluate_run(
     """
     protocol_named(protocol)
     run = load_run(folder)
-    file = scores_file or folder / ".scores.npy"
-    with processes() as together:
+    read_results(folder / FILE, evaluate_again(folder))  # said before the work, not after
+    kept = scores_file or folder / "scores.npy"
+    file = kept.with_name(f".{kept.name}.partial")
+    with processes() as together, held(folder, COPY) if together.is_first else nullcontext():
         with together.first_alone():  # what is not in the cache yet is put there once
             dataset = load_dataset(run.settings.data)
             W, _ = vectors_for(run.settings, run.labels)
@@ -124,7 +128,10 @@ def evaluate_run(
         test = dataset.rows(TEST)
         if not len(test):
             raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
-        try:
+        with ExitStack() as ending:
+            if together.is_first:
+                ending.enter_context(alone(kept))
+                ending.callback(file.unlink, missing_ok=True)
             began = time.perf_counter()
             scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
             ms_per_image = 1000 * (time.perf_counter() - began) / len(test)
@@ -137,11 +144,10 @@ def evaluate_run(
                 ms_per_image=ms_per_image,
             )
             together.wait()
-        finally:
-            if scores_file is None and together.is_first:
-                file.unlink(missing_ok=True)
-        if together.is_first:
-            _keep(folder / "results.json", evaluation)
+            if together.is_first:
+                if scores_file is not None:
+                    file.replace(scores_file)
+                _keep(folder / FILE, evaluation)
     return evaluation
 
 
@@ -158,10 +164,10 @@ def _write_scores(
     """Scores of the test pictures by all labels, in a file; each process writes its share of the rows."""
     with full_disk_explained(file):
         if together.is_first:
-            open_memmap(file, "w+", np.float32, (len(test), len(W))).flush()
-            reserve(file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            laid_out(file, np.float32, (len(test), len(W))).flush()
         together.wait()
-        scores, W = open_memmap(file, "r+"), W.to(network.device)
+        scores, W = mapped(file, "r+"), W.to(network.device)
         share = np.array_split(np.arange(len(test)), together.count)[together.rank]
         batches = [share[start : start + BATCH_SIZE] for start in range(0, len(share), BATCH_SIZE)]
         reading = prefetched(lambda rows: inputs.batch(test[rows]), batches)
@@ -170,17 +176,16 @@ def _write_scores(
             progress("Scoring pictures", number, len(batches))
         scores.flush()
     together.wait()
-    return np.load(file, mmap_mode="r")
+    return mapped(file)
 
 
 def _keep(file: Path, evaluation: Evaluation) -> None:
     """Write the figures; those of settings that were not asked for this time stay, if by the same protocol."""
     results = evaluation.to_dict()
-    if file.exists():
-        earlier = json.loads(file.read_text())["settings"]
-        same = {s: report for s, report in earlier.items() if report["protocol"] == evaluation.protocol}
+    if earlier := read_results(file, evaluate_again(file.parent)):
+        same = {s: report for s, report in earlier["settings"].items() if report["protocol"] == evaluation.protocol}
         results["settings"] = same | results["settings"]
-    write_atomically(file, json.dumps(results, indent=1))
+    write_atomically(file, json.dumps(results, indent=1, allow_nan=False))
 
 
 def play_pointing_game(

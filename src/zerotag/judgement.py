@@ -117,7 +117,7 @@ def evaluate(
     order = rules.order_of_equals(labels, ranked)
     counts = _Counts(rules, len(order), [k for k in ks if k <= len(order)])
     for rows in _blocks(len(scores), scores.shape[1], IMAGE_BLOCK):
-        counts.add(scores[rows, order], _checked(annotations[rows, order]))
+        counts.add(_finite(scores[rows, order], rows.start), _checked(annotations[rows, order]))
         forget_pages(scores, annotations)
     in_order = np.argsort(order)
     num_positives, num_known = counts.num_positives[in_order], counts.num_known[in_order]
@@ -273,3 +273,13 @@ def _checked(annotations: np.ndarray) -> np.ndarray:
             f"annotations are 1 (positive), -1 (negative) or 0 (unknown), but some are {', '.join(map(str, wrong))}"
         )
     return annotations
+
+
+def _finite(scores: np.ndarray, first: int) -> np.ndarray:
+    if not (finite := np.isfinite(scores)).all():
+        row = int(np.flatnonzero(~finite.all(1))[0])
+        raise ZerotagError(
+            f"image {first + row + 1} has {(~finite[row]).sum()} scores that are no finite numbers, so its labels have "
+            "no order; look at the model that gave them, whose weights may be damaged"
+        )
+    return scores

@@ -1,4 +1,11 @@
-"""Labels: which are seen in training and which are not, and label files."""
+"""Labels: which are seen in training and which are not, and label files.
+
+A label may have any characters but half ones (lone surrogates). It is kept as it is written, without blanks and
+invisible characters around it and with its accents composed, so that a label of a file, of a data set and of a run are
+the same when they look the same. Where people read it, on a terminal, a page, in a figure, a table or the name of a
+file, :func:`zerotag.errors.visible` escapes what a terminal would obey and what nobody would see; files for programs
+hold the label itself, escaped as their format says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from zerotag.errors import UnknownNameError, ZerotagError, first_few
+from zerotag.errors import UnknownNameError, ZerotagError, first_few, visible
 
 Setting = Literal["zsl", "gzsl", "multilabel"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
@@ -22,6 +29,9 @@ SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
 INVISIBLE = (
     "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
+AROUND = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace()) + INVISIBLE
+LONGEST_LABEL = 1000
+MOST_LABEL_BYTES = 2**26
 LINE_END = re.compile(r"\r\n|\n|\r")
 HASHTAG = re.compile(r"#[^\s!-/:-@\[-`{-~]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -87,10 +97,7 @@ def split_labels(labels: Sequence[str], *, unseen_fraction: float, seed: int) ->
 
 def clean_label(text: str) -> str:
     """A label without blanks and invisible characters around it, its accents composed (NFC)."""
-    label = unicodedata.normalize("NFC", text).strip()
-    while label != (shorter := label.strip(INVISIBLE).strip()):
-        label = shorter
-    return label
+    return unicodedata.normalize("NFC", text.strip(AROUND)).strip(AROUND)
 
 
 def lookalikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
@@ -104,8 +111,9 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def as_cell(text: str) -> str:
-    """A text for a cell of CSV: one that a spreadsheet would run as a formula gets an apostrophe before it."""
-    return f"'{text}" if FORMULA.match(text) else text
+    """A text for a cell of CSV: shown as to people, and with an apostrophe where a spreadsheet would run a formula."""
+    cell = visible(text)
+    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def of_cell(cell: str) -> str:
@@ -116,14 +124,23 @@ def of_cell(cell: str) -> str:
 def read_text(path: Path, what: str = "") -> str:
     """The text of a file in UTF-8, with or without a byte-order mark; line endings stay.
 
+    Args:
+        path: Path of the file.
+        what: What it is called in messages. A label file, which people name themselves, may be a pipe.
+
     Raises:
-        ZerotagError: the file cannot be read or is not UTF-8 text; the message names it as ``what`` and its path.
+        ZerotagError: the file cannot be read, is not UTF-8 text, or is a label file beyond 64 MB.
     """
     name = f"{what} {path}".strip()
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ZerotagError(f"{name} cannot be read ({error.strerror})") from error
+        if not what and path.exists() and not (path.is_file() or path.is_dir()):
+            raise ZerotagError(f"{name} is a pipe or a device, where a file was expected; take it out of the folder")
+        with path.open("rb") as opened:
+            content = opened.read(MOST_LABEL_BYTES + 1 if what else -1)
+    except (OSError, ValueError) as error:  # the latter where the path has a NUL
+        raise ZerotagError(f"{name} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if what and len(content) > MOST_LABEL_BYTES:
+        raise ZerotagError(f"{name} has more than {MOST_LABEL_BYTES // 2**20} MB; name a file that lists labels alone")
     if content.startswith(UTF16):
         raise ZerotagError(f"{name} is UTF-16 text; save it as UTF-8")
     try:
@@ -152,6 +169,11 @@ def read_label_file(path: Path) -> list[str]:
     """
     first_line: dict[str, int] = {}
     for number, line in enumerate(lines_of(read_text(path, "the label file")), start=1):
+        if len(line) > LONGEST_LABEL and not line.startswith("#"):
+            raise ZerotagError(
+                f"{path}, line {number} has {len(line):,} characters, a label has at most {LONGEST_LABEL:,}; write one "
+                "a line"
+            )
         text = clean_label(line)
         if not text or (text.startswith("#") and not HASHTAG.match(text)):
             continue

@@ -34,7 +34,8 @@ def label_lists(root: Path) -> tuple[list[str], list[str]]:
 
 def seen_tags(tags: list[str], concepts: list[str]) -> list[str]:
     """The tags that are no concept, in their order."""
-    return [tag for tag in tags if tag not in set(concepts)]
+    known = set(concepts)
+    return [tag for tag in tags if tag not in known]
 
 
 def list_doubts(tags: list[str], concepts: list[str]) -> list[str]:

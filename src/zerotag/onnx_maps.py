@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,10 +18,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zerotag.errors import ZerotagError
+from zerotag.locks import alone
 from zerotag.storage import cache_folder, write_atomically
 
 EXAMPLE_BATCH = 2
 RECORD = "zerotag.backbone"
+SUM_DIGITS = 8
+# an entry of an ONNX model's metadata in protobuf's encoding, but for its last eight characters
+SUM = b"\x72\x19\x0a\x0dzerotag.crc32\x12\x08"
 
 
 def is_available() -> bool:
@@ -58,7 +63,7 @@ class OnnxMaps(nn.Module):
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(_checked(file), options, providers=["CPUExecutionProvider"])
             self.record: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map[RECORD])
         except Exception as error:  # ONNX Runtime raises errors of its own, which share no class
             raise ZerotagError(f"the exported backbone {file} is damaged; delete it, it is made again") from error
@@ -72,7 +77,16 @@ class OnnxMaps(nn.Module):
 
 
 def export(maps: nn.Module, size_px: int, file: Path, record: dict[str, Any]) -> None:
-    """Write a module in evaluation mode as ONNX, for any batch size, with the record of the backbone it belongs to."""
+    """Write a module in evaluation mode as ONNX, for any batch size, with the record of the backbone it belongs to.
+
+    Of several processes one does, and the others wait until it has.
+    """
+    with alone(file):
+        if not file.exists():
+            write_atomically(file, _with_sum(_serialised(maps, size_px, record)))
+
+
+def _serialised(maps: nn.Module, size_px: int, record: dict[str, Any]) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     batch = torch.export.Dim.DYNAMIC
     example = torch.zeros(EXAMPLE_BATCH, 3, size_px, size_px)
@@ -82,4 +96,22 @@ def export(maps: nn.Module, size_px: int, file: Path, record: dict[str, Any]) ->
     assert program is not None
     model = program.model_proto
     model.metadata_props.add(key=RECORD, value=json.dumps(record))
-    write_atomically(file, model.SerializeToString())
+    return bytes(model.SerializeToString())
+
+
+def _with_sum(model: bytes) -> bytes:
+    """A model and its CRC-32, as one more entry of its metadata: messages put one after the other are one message."""
+    return model + SUM + f"{zlib.crc32(model):08x}".encode()
+
+
+def _checked(file: Path) -> bytes:
+    """A model, unless a bit of it has flipped; an earlier version of zerotag wrote no sum.
+
+    Raises:
+        ValueError: it does not have the content that was written.
+    """
+    content = file.read_bytes()
+    model, sum_of_model = content[:-SUM_DIGITS], content[-SUM_DIGITS:]
+    if model.endswith(SUM) and _with_sum(model.removesuffix(SUM)) != content:
+        raise ValueError(f"checksum {sum_of_model!r}")
+    return content

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Float, Int8
+from numpy.lib.format import open_memmap
 
 from zerotag.errors import ZerotagError
 
@@ -51,11 +53,17 @@ def read_annotations(file: Path, *, zeros_are_negative: bool = False) -> Int8[np
 
 def _array(file: Path) -> np.ndarray:
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = open_memmap(file, "r")
     except OSError as error:
         raise ZerotagError(f"{file} cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        SyntaxError,
+        TokenError,
+    ) as error:  # what a damaged header says can be of any kind
         raise ZerotagError(f"{file} is no NumPy array of numbers ({error}); write it with numpy.save") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ZerotagError(f"{file} must hold one array of numbers with two axes, images by labels")
     return array

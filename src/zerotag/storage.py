@@ -14,9 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import UnwritableError, ZerotagError
 
 CACHE = "ZEROTAG_CACHE"
+CHUNK_BYTES = 1 << 20
+WITHOUT_RESERVATION = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 NAME_KEPT = 40  # characters of a file's name in that of its temporary file, which may have 255 bytes
 
 
@@ -44,6 +46,11 @@ def full_disk_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ZerotagError(
+                f"{path} was not written: the file system, or the limit of this process (ulimit -f), takes no file so "
+                "large; raise the limit, or write to another disk"
+            ) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ZerotagError(
                 f"the disk is full, so {path} was not written; free some space and run the command again"
@@ -91,15 +98,57 @@ def _keep_owner_and_attributes(path: Path, partial: Path) -> None:
 
 
 def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
-    """The array in a file that zerotag keeps, mapped.
+    """The array in a file that zerotag keeps, mapped; its disk space is reserved where it is to be written.
 
     Raises:
-        ZerotagError: the file is not whole.
+        UnwritableError: the file may only be read.
+        ZerotagError: the file is not whole, or the disk is full.
     """
     try:
-        return open_memmap(file, mode)
-    except (OSError, ValueError) as error:
-        raise ZerotagError(f"{file} is damaged ({error}); delete the folder {file.parent}") from error
+        if mode == "r+":
+            with full_disk_explained(file):
+                reserve(file)
+        array = open_memmap(file, mode)
+    except ZerotagError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UnwritableError(file, error) from error
+        raise _damaged(file, error.strerror or str(error)) from error
+    except Exception as error:  # a header of other bytes is parsed as Python: errors of many classes
+        raise _damaged(file, str(error)) from error
+    if (expected := array.offset + array.nbytes) != (found := size_now(array)) and array.size:
+        raise _damaged(file, f"{found} bytes, not {expected}")
+    return array
+
+
+def size_now(array: np.memmap[Any, Any]) -> int:
+    """How many bytes the file of a mapped array has at this moment: to read behind its end would kill the process."""
+    opened: Any = array._mmap  # type: ignore[attr-defined]
+    return int(opened.size())
+
+
+def _damaged(file: Path, reason: str) -> ZerotagError:
+    return ZerotagError(f"{file} is damaged ({reason}); delete the folder {file.parent}")
+
+
+def laid_out(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A new array of zeros in a file, mapped to be written, with its disk space reserved.
+
+    Another process that has mapped a file of that name keeps what it has.
+
+    Raises:
+        ZerotagError: the disk is full; the file is not there then.
+    """
+    file.unlink(missing_ok=True)
+    try:
+        with full_disk_explained(file):
+            array = open_memmap(file, "w+", dtype, shape)
+            reserve(file)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    return array
 
 
 def reserve(file: Path) -> None:
@@ -108,9 +157,20 @@ def reserve(file: Path) -> None:
     Raises:
         OSError: the disk is full.
     """
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    state = file.stat()
+    if 512 * getattr(state, "st_blocks", state.st_size) >= state.st_size:
+        return
+    with file.open("r+b", buffering=0) as opened:
+        try:
+            os.posix_fallocate(opened.fileno(), 0, state.st_size)
+        except (AttributeError, OSError) as error:
+            if getattr(error, "errno", errno.ENOSYS) not in WITHOUT_RESERVATION:
+                raise
+            for start in range(0, state.st_size, CHUNK_BYTES):
+                opened.seek(start)
+                content = opened.read(CHUNK_BYTES)
+                opened.seek(start)
+                opened.write(content)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,13 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from zerotag.errors import shown
+from zerotag.errors import shown, visible_lines
 from zerotag.published import Published, doubts, implied_q
 
 if TYPE_CHECKING:  # a command prints one table, and need not wait for the packages behind the others
     from zerotag.datasets.check import DatasetCheck
-    from zerotag.doctor import Finding
     from zerotag.evaluation import PointingGame
+    from zerotag.findings import Finding
     from zerotag.judgement import Report
     from zerotag.tagging.calibrate import Trust
     from zerotag.tagging.library import Summary
@@ -49,7 +49,7 @@ class PlainTable(Table):
 
 
 def _lines(text: str | None) -> Text | None:
-    return None if text is None else Text("\n".join(map(shown, text.split("\n"))))
+    return None if text is None else Text(visible_lines(text))
 
 
 def figures(by_setting: Mapping[str, Report], game: PointingGame | None = None) -> Table:

@@ -79,7 +79,11 @@ def registry_tensors(name: str) -> dict[str, Tensor]:
     import timm
 
     source = REGISTRY_WEIGHTS[name]
-    tensors = _without_counters(torch.load(source.file(), map_location="cpu", weights_only=True))
+    file = source.file()
+    try:
+        tensors = _without_counters(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # of torch, zipfile and pickle, which share no class
+        raise ZerotagError(f"{file} is damaged; install the package {source.package} anew") from error
     own = _without_counters(timm.create_model(name).state_dict())
     if [t.shape for t in tensors.values()] != [t.shape for t in own.values()]:
         raise ZerotagError(

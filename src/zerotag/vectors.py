@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from zerotag import minilm
 from zerotag.errors import ZerotagError, first_few
+from zerotag.locks import alone
 from zerotag.progress import Progress, silent
 from zerotag.storage import cache_folder, write_atomically
 from zerotag.word_vector_files import LabelVector, file_identity, look_up
@@ -33,8 +33,6 @@ MINILM = "minilm"
 SUFFIX = "-v3.safetensors"  # another number when the same label gets another vector
 SHORTEST = 1e-6
 ENCODED_AT_ONCE = 256
-
-_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -140,19 +138,18 @@ def _kept(source: _Source, labels: list[str], progress: Progress) -> dict[str, L
     """Vectors from the table in the cache, which those not yet there are computed for and added to.
 
     They are added some at a time, so that little is lost of thousands when the process is killed: the encoder takes 20
-    milliseconds a label. A file of word vectors is read once for all labels.
-
-    Two processes that add at once may lose each other's rows, which are then computed again; a row that is there is
-    never replaced by another.
+    milliseconds a label. A file of word vectors is read once for all labels. One process computes at a time, and others
+    find what it added; a row that is there is never replaced by another.
     """
     kept = _read_table(source.table)
     new = [label for label in labels if label not in kept]
     at_once = source.at_once or max(1, len(new))
     for start in range(0, len(new), at_once):
-        computed = source.compute(new[start : start + at_once])
-        with _writing:  # two threads that add at once would lose each other's rows
-            kept |= computed | _read_table(source.table)
-            _write_table(source.table, kept)
+        with alone(source.table):
+            kept |= _read_table(source.table)
+            if missing := [label for label in new[start : start + at_once] if label not in kept]:
+                kept |= source.compute(missing)
+                _write_table(source.table, kept)
         progress("Finding label vectors", min(start + at_once, len(new)), len(new))
     return kept
 
@@ -171,7 +168,7 @@ def _read_table(file: Path) -> dict[str, LabelVector]:
             plain, rows = content.metadata()["entries"], content.get_tensor("rows")
             if content.metadata()["digest"] != _digest(rows, plain):
                 return {}
-    except (OSError, SafetensorError, KeyError, TypeError):
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return {}
     left = iter(rows)
     return {label: LabelVector(next(left) if has else None, tuple(words)) for label, has, words in json.loads(plain)}

@@ -16,6 +16,7 @@ import unicodedata
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -27,7 +28,10 @@ from zerotag.word_vector_pickles import is_pickle, read_rows
 START_BYTES = 2**20
 FASTTEXT_MAGIC = struct.pack("<i", 793712314)
 FASTTEXT_SIZES = "<14id3i2q"  # magic, version, 12 settings, a rate, number of entries, ...
-HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]*\r?\n")
+HEADER = re.compile(rb"(\d{1,12})[ \t]+(\d{1,12})[ \t]*\r?\n")
+LONGEST_LINE = 2**20
+MOST_LETTERS = 100  # of a part of a word that fastText has a vector of
+DEFLATED = 1032  # how many bytes gzip can make one of
 NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 BETWEEN_WORDS = re.compile(r"[\s_\-]+")
 Rows = dict[str, np.ndarray]
@@ -124,6 +128,8 @@ def _rows(path: Path, wanted: Collection[str], words: Collection[str]) -> Rows:
     if header := HEADER.match(start):
         count, dimension = int(header[1]), int(header[2])
         if count and dimension and NO_TEXT.search(start, header.end()):
+            if 4 * count * dimension > path.stat().st_size * (DEFLATED if _is_gzipped(path) else 1):
+                raise _damaged(path, f"it is too small for {count} words of {dimension} numbers")
             return _binary_rows(path, wanted, words, is_fasttext=False)
         return _text_rows(path, wanted, dimension, count)
     first = start.split(b"\n", 1)[0].split()
@@ -141,7 +147,9 @@ def _text_rows(path: Path, wanted: Collection[str], dimension: int, count: int |
     rows: Rows = {}
     number = read = 0
     with _opened(path) as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), start=1):
+            if len(line) == LONGEST_LINE:
+                raise _damaged(path, f"line {number} has {LONGEST_LINE:,} bytes or more")
             if (number == 1 and count is not None) or not line.strip():
                 continue
             word, *numbers = line.rsplit(None, dimension)
@@ -168,7 +176,7 @@ def _binary_rows(path: Path, wanted: Collection[str], words: Collection[str], *,
         raise MissingPackageError("gensim", "words", f"Reading the binary word vectors in {path}") from None
     try:
         if is_fasttext:
-            _check_dictionary(path)
+            _check_sizes(path)
             vectors = load_facebook_vectors(str(path))
         else:
             vectors = KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
@@ -183,17 +191,24 @@ def _binary_rows(path: Path, wanted: Collection[str], words: Collection[str], *,
     return rows
 
 
-def _check_dictionary(path: Path) -> None:
-    """Raise EOFError where a fastText file ends within its dictionary: gensim would read on for ever."""
+def _check_sizes(path: Path) -> None:
+    """Raise an error where gensim would read on for ever, or take more memory than the file has bytes."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if not data[:4] == FASTTEXT_MAGIC:
             raise ValueError("a gzipped fastText .bin has to be unpacked first")
-        at, entries = struct.calcsize(FASTTEXT_SIZES), struct.unpack_from(FASTTEXT_SIZES, data)[15]
+        at, sizes = struct.calcsize(FASTTEXT_SIZES), struct.unpack_from(FASTTEXT_SIZES, data)
+        longest, entries, pruned = sizes[12], sizes[15], sizes[19]
+        if longest > MOST_LETTERS:
+            raise ValueError(f"it has parts of words of up to {longest} letters")
         for _ in range(entries):
             end_of_word = data.find(b"\0", at)
             if end_of_word < 0:
                 raise EOFError("the file ends within its dictionary")
             at = end_of_word + 10  # a count and a type follow
+        at += 8 * max(0, pruned) + 1  # pairs of numbers, and whether the table is compressed
+        rows, columns = struct.unpack_from("<2q", data, at)
+        if rows < 0 or columns < 0 or 4 * rows * columns > len(data) - at:
+            raise EOFError(f"the file ends within its table of {rows} by {columns} numbers")
 
 
 def _is_number(field: bytes) -> bool:
@@ -204,17 +219,16 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked where it is gzipped."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if not zipped:
-            yield file
-            return
-        with gzip.open(file) as unpacked:
-            yield cast(BinaryIO, unpacked)
+    with gzip.open(path) if _is_gzipped(path) else path.open("rb") as file:
+        yield cast(BinaryIO, file)
 
 
 @contextmanager

@@ -36,12 +36,17 @@ def read_rows(path: Path) -> dict[str, np.ndarray]:
         named = [(labels, content.T)]
     else:
         raise ZerotagError(f"{path} holds neither two arrays nor one; the forms are described in docs/formats.md")
+    if any(table.ndim != 2 or table.dtype.kind not in "iuf" for _, table in named):
+        raise ZerotagError(f"{path} holds an array that is no table of numbers, labels by length; see docs/formats.md")
+    if len(lengths := {table.shape[1] for _, table in named}) > 1 or 0 in lengths:
+        raise ZerotagError(f"{path} has vectors of {' and '.join(map(str, sorted(lengths)))} numbers: export it anew")
     rows: dict[str, np.ndarray] = {}
     for names, table in named:
-        if table.ndim != 2 or len(table) != len(names):
+        if len(table) != len(names):
             raise ZerotagError(
-                f"{path} has vectors of {table.shape[0]} labels, where the lists of labels have {len(names)}: it was "
+                f"{path} has vectors of {len(table)} labels, where the lists of labels have {len(names)}: it was "
                 "made for other lists"
             )
-        rows |= dict(zip(names, table.astype(np.float32), strict=True))
+        with np.errstate(over="ignore"):  # what is not finite is named by whoever looks a label up
+            rows |= dict(zip(names, table.astype(np.float32), strict=True))
     return rows

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -50,19 +52,44 @@ def serve(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
     return asked
 
 
+def kept_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.suffix != ".lock"]
+
+
 def test_an_archive_is_fetched_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = serve(monkeypatch, CONTENT)
     assert fetch(ARCHIVE) == fetch(ARCHIVE) == cache / "pets-dogs-1.2.3.tgz"
     assert read_json(ARCHIVE, "data.json") == {"dog": 1}
     assert len(asked) == 1 and asked[0].endswith("@pets/dogs@1.2.3")
-    assert [path.name for path in cache.iterdir()] == ["pets-dogs-1.2.3.tgz"]
+    assert kept_in(cache) == ["pets-dogs-1.2.3.tgz"]
+
+
+def test_of_two_at_once_one_fetches(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, together = serve(monkeypatch, CONTENT), Barrier(2)
+
+    def work(_: int) -> Path:
+        together.wait()
+        return fetch(ARCHIVE)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(work, range(2)))) == 1
+    assert len(asked) == 1
+
+
+def test_what_a_killed_process_left_is_taken_away(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, CONTENT)
+    left = cache / f"{ARCHIVE.filename}.partial"
+    left.mkdir(parents=True)
+    (left / ARCHIVE.filename).write_bytes(CONTENT[:10])
+    fetch(ARCHIVE)
+    assert kept_in(cache) == [ARCHIVE.filename]
 
 
 def test_a_damaged_archive_is_refused_and_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch, CONTENT[:-1])
     with pytest.raises(ZerotagError, match=r"pets-dogs-1\.2\.3\.tgz is damaged or another version"):
         fetch(ARCHIVE)
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
 
 
 def test_an_archive_that_was_damaged_later_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +104,7 @@ def test_a_registry_out_of_reach_is_told_in_a_sentence(cache: Path, monkeypatch:
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(ZerotagError, match=r"could not be fetched .*\(npm error network getaddrinfo\); check"):
         fetch(ARCHIVE)
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
 
 
 def test_a_registry_that_does_not_answer_is_told_in_a_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -208,35 +206,14 @@ def test_numbers_that_half_precision_does_not_know_are_named(small: Callable[[st
     assert kept_maps(dataset) is None
 
 
-@pytest.mark.parametrize("name", ["maps.npy", "labels.npz", "names.json"])
-def test_damage_to_what_was_unpacked_is_named(small: Callable[[str], Path], cache: Path, name: str) -> None:
-    root = small("tfrecord")
-    load_dataset(str(root))
-    for file in (cache / "unpacked").rglob(name):
-        file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ZerotagError, match=r"damaged .*delete"):
-        load_dataset(str(root))
-
-
-def test_damage_to_kept_maps_is_named(small: Callable[[str], Path]) -> None:
-    dataset = load_dataset(str(small("hdf5")))
-    file = keep_maps(dataset).folder / "stride16.npy"
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ZerotagError, match=r"stride16.npy is damaged .*delete the folder"):
-        kept_maps(dataset)
-
-
-def test_a_disk_that_is_full_keeps_no_half_of_them(
-    small: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+def test_unpacked_numbers_that_half_precision_does_not_know_are_named(
+    small: Callable[[str], Path], cache: Path
 ) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device")
-
-    dataset = load_dataset(str(small("hdf5")))
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ZerotagError, match="the disk is full"):
-        keep_maps(dataset)
-    assert kept_maps(dataset) is None
+    root = small("tfrecord")
+    repacked(root, lambda of: of.update(feature=np.full(100_352, 1e6, np.float32).tobytes()))
+    with pytest.raises(ZerotagError, match="record 1: a feature is too large for half precision"):
+        load_dataset(str(root))
+    assert not list(cache.rglob("*partial*"))
 
 
 def test_pictures_are_not_kept_so(squares: Path) -> None:
@@ -256,3 +233,22 @@ def test_maps_without_pictures_cannot_do_what_needs_pictures(small: Callable[[st
     }
     with pytest.raises(ZerotagError, match="backbone cannot be trained"):
         train(Settings.model_validate(settings), tmp_path / "run")
+
+
+def test_a_record_that_promises_more_than_any_picture_has(tmp_path: Path) -> None:
+    check, value = tfrecord._masked, tfrecord._crc32c(tmp_path)
+    length = tfrecord.LENGTH.pack(2**40)
+    file = tmp_path / "long.tfrecords"
+    file.write_bytes(zlib.compress(length + check(value(length)) + bytes(1000)))
+    with pytest.raises(ZerotagError, match="record 1 would be 1,099,511,627,776 bytes long"):
+        next(tfrecord.records(file))
+
+
+def test_a_link_that_leads_nowhere_is_named(small: Callable[[str], Path]) -> None:
+    root = small("hdf5")
+    file = next((root / "features").glob("*train*"), None) or next(root.rglob("*train*.h5"))
+    with h5py.File(file, "r+") as opened:
+        name = next(iter(opened))
+        opened["000-features"] = h5py.ExternalLink("elsewhere.h5", f"/{name}")
+    with pytest.raises(ZerotagError, match="cannot be read"):
+        load_dataset(str(root))

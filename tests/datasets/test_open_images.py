@@ -195,3 +195,25 @@ def test_sparse_annotations_are_asked_as_an_array_is() -> None:
     np.testing.assert_array_equal(sparse[2], dense[2])
     np.testing.assert_array_equal(sparse[1:4], dense[1:4])
     assert len(sparse) == 7 and sparse[rows].dtype == np.int8
+
+
+@pytest.mark.parametrize("content", [5, None, {"/m/1": 0}, [1, 2], [["/m/1"]], np.zeros((2, 2)), np.array("/m/1")])
+def test_candidates_that_are_no_list_of_identifiers(small: Path, content: Any) -> None:
+    (small / "2018_04" / CANDIDATES).write_bytes(pickle.dumps(content))
+    with pytest.raises(ZerotagError, match="must hold a list of the identifiers"):
+        load_dataset(str(small))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.bytes_, object])
+def test_candidates_may_be_listed_in_other_ways(small: Path, kind: Any) -> None:
+    file = small / "2018_04" / CANDIDATES
+    candidates, expected = pickle.loads(file.read_bytes()), load_dataset(str(small)).unseen
+    content = kind(candidates.tolist()) if kind in (list, tuple) else candidates.astype(kind)
+    file.write_bytes(pickle.dumps(content))
+    assert load_dataset(str(small)).unseen == expected
+
+
+def test_a_number_of_a_candidate_with_thousands_of_digits(small: Path) -> None:
+    (small / "2018_04" / CHOSEN).write_text("9" * 5000 + ",1\n")
+    with pytest.raises(ZerotagError, match="must hold numbers below"):
+        load_dataset(str(small))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -101,6 +103,31 @@ def test_a_finished_build_is_left_as_it_is(tmp_path: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert build_small(root) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == times
+
+
+def test_of_two_at_once_one_builds(tmp_path: Path) -> None:
+    together, painted = Barrier(2), []
+
+    def count(what: str, done: int, total: int) -> None:
+        if what == "Painting pictures":
+            painted.append(done)
+
+    def work(_: int) -> Path:
+        together.wait()
+        return build_small(tmp_path / "a", progress=count)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    assert painted == list(range(1, 37))
+    assert content(tmp_path / "a") == content(build_small(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "building.json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "\0"])
+def test_a_damaged_recipe_is_named(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ZerotagError, match=rf"{name} is damaged; delete the folder .*, and build it again"):
+        build_small(tmp_path)
 
 
 def test_boxes_hold_the_drawing(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import optuna
 import pytest
 
 from zerotag.errors import ZerotagError
-from zerotag.harness import tuning
+from zerotag.harness import journal, tuning
 from zerotag.harness.tuning import Found, tune
+from zerotag.locks import held
 from zerotag.training.run import load_run
 from zerotag.training.settings import Settings, load_settings, validate_settings
 
@@ -102,13 +103,66 @@ def test_searches_from_other_settings_are_not_mixed(
     )
     with refused:
         tune(start(toy_settings, name="fast0tag"), tmp_path, num_trials=2)
-    monkeypatch.setattr(tuning, "WEIGHT_DECAYS", (1e-4, 0.3))
+    monkeypatch.setattr(journal, "WEIGHT_DECAYS", (1e-4, 0.3))
     with refused:
         tune(start(toy_settings), tmp_path, num_trials=2)
-    assert len(optuna.load_study(study_name="zerotag", storage=tuning._storage(tmp_path)).trials) == 1
+    assert len(optuna.load_study(study_name="zerotag", storage=journal._storage(tmp_path / journal.FILE)).trials) == 1
 
 
 def test_a_damaged_search_is_named(toy_settings: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "journal.log").write_text("no journal\n")
-    with pytest.raises(ZerotagError, match=r"the search kept in .* is damaged.*choose another --out"):
+    with pytest.raises(ZerotagError, match=r"journal.log is damaged \(line 1: .*choose another --out"):
+        tune(start(toy_settings), tmp_path, num_trials=1)
+
+
+HEAD = '{"op_code":0,"worker_id":"w","study_name":"zerotag","directions":[2]}'
+TRIAL = HEAD + '\n{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"2026-01-01T00:00:00.000000"}'
+DONE = '"op_code":6,"worker_id":"w","trial_id":0,"datetime_complete":"2026-01-01T00:00:00.000000"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1]",
+        "null",
+        "[" * 10_000,
+        "\xff\xfe",
+        '{"op_code":0}',
+        '{"op_code":"a","worker_id":"w"}',
+        '{"op_code":99,"worker_id":"w"}',
+        HEAD.replace("[2]", "7"),
+        HEAD + "\n" + HEAD + HEAD,
+        HEAD + '\n{"op_code":2,"worker_id":"w","study_id":0,"user_attr":{"start":NaN}}',
+        HEAD + '\n{"op_code":2,"worker_id":"w","study_id":0,"user_attr":"start"}',
+        HEAD + '\n{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"yesterday"}',
+        TRIAL + '\n{"op_code":6,"worker_id":"w","trial_id":0,"state":1,"values":["a"]}',
+        TRIAL + '\n{"op_code":8,"worker_id":"w","trial_id":0,"user_attr":{"seconds":"long"}}',
+        TRIAL + "\n{" + DONE + ',"state":1,"values":[7.0]}',
+    ],
+)
+def test_a_journal_of_anything_is_named(toy_settings: dict[str, Any], tmp_path: Path, content: str) -> None:
+    (tmp_path / journal.FILE).write_text(content + "\n", encoding="latin-1")
+    with pytest.raises(ZerotagError, match=r"journal.log is damaged .*choose another --out"):
+        tune(start(toy_settings), tmp_path, num_trials=1)
+
+
+def test_what_a_killed_search_leaves_is_taken_away(
+    toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, settings = Path("search"), start(toy_settings)
+    with held(folder, "wait"):
+        journal.open_study(settings, folder)
+    whole = (folder / journal.FILE).read_bytes()
+    (folder / journal.FILE).write_bytes(whole + b'{"op_code":4,"wor')
+    (folder / "journal.log.lock").symlink_to("search/journal.log")
+    with held(folder, "wait"):
+        assert not journal.open_study(settings, folder).trials
+    assert (folder / journal.FILE).read_bytes().startswith(whole)
+    assert b"wor\n" not in (folder / journal.FILE).read_bytes()
+
+
+def test_two_searches_are_not_kept_in_one_folder(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    refused = pytest.raises(ZerotagError, match=r"another process is writing to .*; .* or choose another --out")
+    with held(tmp_path, "wait"), refused:
         tune(start(toy_settings), tmp_path, num_trials=1)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from zerotag.datasets.folder import read_folder
-from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.errors import UNSHOWN, UnknownNameError, ZerotagError
 from zerotag.labels import of_cell
 from zerotag.tagging.export import EXPORTERS, TaggedPicture, Tagging, export
 from zerotag.tagging.tagger import Tag
@@ -157,7 +157,7 @@ def test_a_name_that_is_too_long_is_the_one_that_was_given(tmp_path: Path) -> No
         export(Tagging(PICTURES, LABELS, "gbe"), file, "csv")
 
 
-SIGNS = ["=1+1", "+1", "-dog", "@home", "\ttab", "＝1", "'=1", "'quoted", "a=b"]
+SIGNS = ["=1+1", "+1", "-dog", "@home", "＝1", "'=1", "'quoted", "a=b"]
 
 
 def test_csv_holds_no_formulas_and_gives_back_every_text(tmp_path: Path) -> None:
@@ -165,9 +165,20 @@ def test_csv_holds_no_formulas_and_gives_back_every_text(tmp_path: Path) -> None
     export(Tagging([TaggedPicture("=1.jpg", "/p", 1, 1, tags)], tuple(SIGNS), "gbe"), tmp_path / "out", "csv")
     with (tmp_path / "out").open(newline="", encoding="utf-8") as opened:
         rows = list(csv.DictReader(opened))
-    assert all(row[name][0] not in "=+-@\t＝" for row in rows for name in ("path", "label"))
+    assert all(row[name][0] not in "=+-@＝" for row in rows for name in ("path", "label"))
     assert [of_cell(row["label"]) for row in rows] == SIGNS and {of_cell(row["path"]) for row in rows} == {"=1.jpg"}
     assert rows[0]["score"] == "-1.5"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "coco", "label-studio", "fiftyone"])
+def test_no_file_of_text_holds_what_a_terminal_would_obey(tmp_path: Path, form: str) -> None:
+    label = "sea\x1b[31m\x9b\u202e\u061c\U000e0041é"
+    picture = TaggedPicture(f"{label}.jpg", f"/p/{label}", 1, 1, [Tag(label, 0.5, False)])
+    export(Tagging([picture], (label,), "gbe"), tmp_path / "out", form)
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert not UNSHOWN.search(text.replace("\n", ""))
+    if form == "coco":
+        assert json.loads(text)["categories"][0]["name"] == label
 
 
 def test_lines_of_json_can_be_read_as_a_data_set_and_by_programs_that_split_at_other_signs(tmp_path: Path) -> None:

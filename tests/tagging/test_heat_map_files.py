@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from colours import COLOURS
-from zerotag.errors import ZerotagError
+from zerotag.errors import UNSHOWN, ZerotagError
 from zerotag.images import open_picture
-from zerotag.tagging.heat_map_files import LABELS_DRAWN, LONGEST_SIDE_PX, write_heat_maps
+from zerotag.tagging.heat_map_files import LABELS_DRAWN, LONGEST_SIDE_PX, name_of, write_heat_maps
 from zerotag.tagging.tagger import Tag, Tagger
 
 TAGS = [Tag(name, 1.0, True) for name in COLOURS]
@@ -34,3 +34,11 @@ def test_a_model_without_positions_is_refused(toy_run: Path, tmp_path: Path, mon
     monkeypatch.setattr(type(tagger.network.model), "has_heat_maps", False)
     with pytest.raises(ZerotagError, match="no heat maps"):
         write_heat_maps(tagger, tmp_path, [("a.png", TAGS)], tmp_path / "maps")
+
+
+@pytest.mark.parametrize("label", ["../../x", "a\0b", "é" * 300, "con:", "a\x1b]0;x\x07", "gpj\u202e", "\ud800"])
+def test_a_label_makes_a_name_that_any_system_takes(label: str, tmp_path: Path) -> None:
+    name = name_of("a" * 250 + ".jpg", label)
+    (tmp_path / name).touch()
+    assert len(name.encode()) <= 255 and not UNSHOWN.search(name) and not set(name) & set('/\\:*?"<>|')
+    assert name_of("a.jpg", label) != name_of("a.jpg", f"{label}x") and name_of("a.jpg", "sea") == "a.jpg.sea.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -198,3 +200,28 @@ def test_words_that_a_file_of_vectors_lacks(colour_vectors: Path) -> None:
     words = WordList(tuple(Word(name=name) for name in ("red", "xylophone", "red xylophone")))
     found = check_words(words, str(colour_vectors))
     assert found.without_vector == ["xylophone"] and found.in_pieces == ["red xylophone"]
+
+
+def test_labels_of_any_length_and_any_number_of_levels(tmp_path: Path) -> None:
+    file = tmp_path / "words.yaml"
+    file.write_text("a: &a [x, x]\nb: &b [*a, *a]\nlabels: [*b, *b]\n")
+    with pytest.raises(ZerotagError, match="label files have no aliases of YAML"):
+        read_words(file)
+    file.write_text(f"- {'a' * 1001}\n")
+    with pytest.raises(ZerotagError, match="it has 1,001 characters; a label has at most 1,000"):
+        read_words(file)
+    chain = [{"name": f"w{i}", "parent": f"w{i + 1}"} for i in range(10_000)]
+    with pytest.raises(ZerotagError, match="'w0' has more than 100 others above it"):
+        WordList.of_plain(chain)
+    with pytest.raises(ZerotagError, match="stands above itself"):
+        WordList.of_plain([*chain, {"name": "w10000", "parent": "w0"}])
+    assert len(WordList.of_plain(chain[:100]).above("w0")) == 100
+
+
+def test_a_label_file_may_be_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=("dog\n",))
+    writing.start()
+    assert [word.name for word in read_words(pipe).words] == ["dog"]
+    writing.join()

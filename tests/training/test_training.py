@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,6 +103,19 @@ def test_figures_are_written_beside_the_run(finished: Run) -> None:
     assert (list(evaluation.reports["zsl"].at_k), list(evaluation.reports["gzsl"].at_k)) == ([], [3, 5])
     assert evaluation.pointing_game is not None and 0 < evaluation.pointing_game.num_pairs <= 32
     assert evaluation.pointing_game.chance < 0.5
+
+
+def test_scores_appear_whole_or_not_at_all(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "new" / "scores.npy"
+    evaluate_run(finished.folder, scores_file=file)
+    scores = np.load(file)
+    assert scores.shape == (16, 10) and np.isfinite(scores).all()
+    with monkeypatch.context() as patch:
+        patch.setattr("zerotag.evaluation.evaluate", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate_run(finished.folder, scores_file=file)
+    np.testing.assert_array_equal(np.load(file), scores)
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_loss_that_is_no_number_stops_the_training(toy_settings: dict[str, Any], tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zerotag.errors import ZerotagError
+from zerotag.locks import alone
 from zerotag.storage import cache_folder, full_disk_explained
 
 FETCH_TIMEOUT_SECONDS = 300
@@ -42,13 +42,24 @@ def fetch(archive: Archive) -> Path:
     if path.exists():
         verify(path, archive)
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with full_disk_explained(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        run_npm_pack(archive, Path(folder))
-        fetched = Path(folder) / archive.filename
-        verify(fetched, archive)
-        fetched.replace(path)
+    with alone(path):
+        if not path.exists():  # nobody else has fetched it meanwhile
+            _fetch(archive, path)
     return path
+
+
+def _fetch(archive: Archive, path: Path) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        with full_disk_explained(path):
+            run_npm_pack(archive, partial)
+            fetched = partial / archive.filename
+            verify(fetched, archive)
+            fetched.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def npm_command() -> list[str]:

@@ -68,6 +68,7 @@ def read(root: Path) -> PictureDataset:
     """
     contents = {file: parsed(file) for file in files_of(root)}
     labels, notes = _labels(contents)
+    number_of = {name: number for number, name in enumerate(labels)}
     notes += _notes_on_splits(root, list(contents))
     path_of: dict[str, str] = {}
     pictures: dict[str, _Picture] = {}
@@ -75,7 +76,7 @@ def read(root: Path) -> PictureDataset:
     for file, content in contents.items():
         places, of_image = Places(root, file), _by_image(file, content)
         name_of = _names(content)
-        column = {identity: labels.index(name) for identity, name in name_of.items() if name in labels}
+        column = {identity: number_of[name] for identity, name in name_of.items() if name in number_of}
         again, boxes = 0, Boxes()
         for image in content.images:
             path, is_there = places.find(image.file_name)
@@ -120,10 +121,11 @@ def _labels(contents: dict[Path, CocoFile]) -> tuple[tuple[str, ...], list[str]]
     names = _names(content)
     for file, other in others:
         own = _names(other)
+        ours, theirs = set(names.values()), set(own.values())
         renamed = [
             (names[one], own[one])
             for one in names.keys() & own.keys()
-            if names[one] not in own.values() and own[one] not in names.values()
+            if names[one] not in theirs and own[one] not in ours
         ]
         if renamed:
             was, now = min(renamed)
@@ -142,7 +144,8 @@ def _labels(contents: dict[Path, CocoFile]) -> tuple[tuple[str, ...], list[str]]
     if len(groups) == len(every):
         groups = []
     notes = [f"the categories {first_few(groups)} only group others and are not labels"] if groups else []
-    return tuple(name for name in every if name not in groups), notes
+    grouping = set(groups)
+    return tuple(name for name in every if name not in grouping), notes
 
 
 def _names(content: CocoFile) -> dict[str, str]:

@@ -105,7 +105,11 @@ def _folders(root: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _json_files(place: Path) -> list[Path]:
-    return [file for file in place.iterdir() if file.suffix.casefold() == ".json"] if place.is_dir() else []
+    return (
+        [file for file in place.iterdir() if file.suffix.casefold() == ".json" and file.is_file()]
+        if place.is_dir()
+        else []
+    )
 
 
 def _is_coco(file: Path) -> bool:

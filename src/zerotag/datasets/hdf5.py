@@ -16,10 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,14 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int8
 
+from zerotag.checked_arrays import CheckedArray, keep
 from zerotag.datasets.coco_files import has_tables
+from zerotag.datasets.hdf5_contents import damage_explained, open_file, stored
 from zerotag.datasets.pictures import PictureDataset, split_named
-from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.errors import ZerotagError
+from zerotag.locks import alone
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
-from zerotag.storage import cache_folder, mapped, write_atomically
+from zerotag.storage import NAME_KEPT, cache_folder
 from zerotag.strides import WHOLE
 
 SUFFIXES = (".h5", ".hdf5")
@@ -89,7 +90,7 @@ class HDF5Maps:
 def files_of(root: Path) -> list[Path]:
     """The HDF5 files of a folder, or of the folder ``features`` in it; training comes first."""
     for folder in (root, root / "features"):
-        if folder.is_dir() and (files := [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES]):
+        if folder.is_dir() and (files := [f for f in sorted(folder.iterdir()) if f.suffix in SUFFIXES and f.is_file()]):
             return sorted(files, key=lambda file: "train" not in file.stem.lower())
     return []
 
@@ -129,35 +130,11 @@ def read(root: Path) -> PictureDataset:
     )
 
 
-def open_file(file: Path) -> Any:
-    """An HDF5 file, opened for reading.
-
-    Raises:
-        MissingPackageError: h5py is not installed.
-        ZerotagError: the file cannot be read.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingPackageError("h5py", "formats", str(file)) from error
-    with damage_explained(file):
-        return h5py.File(file, "r")
-
-
-@contextmanager
-def damage_explained(file: Path) -> Iterator[None]:
-    """Turn errors of reading into a sentence that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise ZerotagError(f"{file} cannot be read, it may have been cut off: {error}") from error
-
-
 def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[Any, Any]]]]:
     names = tuple(key.removesuffix(FEATURES) for key in opened if key.endswith(FEATURES))
     if not names:
         raise ZerotagError(f"{file} holds neither '<picture>{FEATURES}' nor 'image_files'; {LAYOUT}")
-    shape = opened[names[0] + FEATURES].shape
+    shape = stored(file, opened, names[0] + FEATURES).shape
     if shape == (4096,):
         raise ZerotagError(
             f"{file} holds vectors of 4096 numbers, the output of VGG19's last but one layer, where maps of {CHANNELS} "
@@ -168,13 +145,14 @@ def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Ite
 
     def features(rows: list[int]) -> np.ndarray:
         with damage_explained(file):
-            return np.stack([opened[names[row] + FEATURES][()] for row in rows])
+            return np.stack([stored(file, opened, names[row] + FEATURES, (CHANNELS, POSITIONS))[()] for row in rows])
 
     def labels() -> Iterator[tuple[Any, Any]]:
         for name in names:
             if name + LABELS not in opened:
                 raise ZerotagError(f"{file}: '{name}{LABELS}' is not there beside its features; {LAYOUT}")
-            yield opened[name + LABELS][()], opened[name + CONCEPTS][()] if name + CONCEPTS in opened else None
+            concepts = stored(file, opened, name + CONCEPTS)[()] if name + CONCEPTS in opened else None
+            yield stored(file, opened, name + LABELS)[()], concepts
 
     return Part(file, split_named(file), names, features, (CHANNELS, POSITIONS)), labels
 
@@ -182,11 +160,13 @@ def _picture_by_picture(file: Path, opened: Any) -> tuple[Part, Callable[[], Ite
 def _table(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[Any, Any]]]]:
     if missing := [key for key in ("features", "labels") if key not in opened]:
         raise ZerotagError(f"{file} has 'image_files' but no '{missing[0]}'; {LAYOUT}")
-    names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in opened["image_files"][()])
-    table = opened["features"]
-    if table.ndim != 2 or {len(table), len(opened["labels"])} != {len(names)}:
+    names = tuple(
+        name.decode() if isinstance(name, bytes) else str(name) for name in stored(file, opened, "image_files")[()]
+    )
+    table, labelled = stored(file, opened, "features", by_row=True), stored(file, opened, "labels", by_row=True)
+    if table.ndim != 2 or {len(table), len(labelled)} != {len(names)}:
         raise ZerotagError(
-            f"{file}: {len(names)} names, features {table.shape} and labels {opened['labels'].shape} do not fit "
+            f"{file}: {len(names)} names, features {table.shape} and labels {labelled.shape} do not fit "
             f"together; {LAYOUT}"
         )
 
@@ -197,7 +177,7 @@ def _table(file: Path, opened: Any) -> tuple[Part, Callable[[], Iterator[tuple[A
         return np.asarray(chosen[np.argsort(order)][:, :, None])
 
     def labels() -> Iterator[tuple[Any, Any]]:
-        return ((row, None) for row in opened["labels"])
+        return ((row, None) for row in labelled)
 
     return Part(file, split_named(file), names, features, (table.shape[1], 1)), labels
 
@@ -229,9 +209,9 @@ def kept(files: list[Path], make: Callable[[], np.ndarray], labels: list[str]) -
     """
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = hashlib.sha256(json.dumps([states, labels]).encode()).hexdigest()[:16]
-    place = cache_folder() / "annotations" / f"{files[0].stem}-{digest}.npy"
+    place = cache_folder() / "annotations" / f"{files[0].stem[:NAME_KEPT]}-{digest}.npy"
     if not place.exists():
-        content = BytesIO()
-        np.save(content, make())
-        write_atomically(place, content.getvalue())
-    return mapped(place)
+        with alone(place):
+            if not place.exists():  # nobody else has gathered them meanwhile
+                keep(place, make())
+    return CheckedArray(place).check()

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from zerotag.datasets.label_csv import rows_of
-from zerotag.errors import ZerotagError, first_few
-from zerotag.labels import clean_label, lines_of, read_label_file, read_text
+from zerotag.errors import ZerotagError, first_few, shortened
+from zerotag.labels import LONGEST_LABEL, clean_label, lines_of, read_label_file, read_text
 
 LAYOUT = "its layout is described in the help of: zerotag data"
 EXAMPLE = '{"path": "a.jpg", "labels": ["dog"]}'
@@ -39,8 +39,14 @@ def _whole(text: str) -> str:
     return text
 
 
+def _short(text: str) -> str:
+    if len(text) > LONGEST_LABEL:
+        raise ValueError(f"it has {len(text):,} characters; a label has at most {LONGEST_LABEL:,}")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_whole)]
-Label = Annotated[str, AfterValidator(clean_label), AfterValidator(_whole)]
+Label = Annotated[str, AfterValidator(_short), AfterValidator(clean_label), AfterValidator(_whole)]
 
 
 class Thing(BaseModel):
@@ -147,7 +153,7 @@ def _notes_on_keys(file: Path, unread: Counter[str]) -> list[str]:
 
 
 def _meant(key: str) -> str | None:
-    plain = re.sub("[^a-z]", "", key.casefold())
+    plain = re.sub("[^a-z]", "", key[:LONGEST_LABEL].casefold())
     near = get_close_matches(plain, Row.model_fields, n=1, cutoff=NEAR)
     return MEANT.get(plain) or next(iter(near), None)
 
@@ -185,8 +191,8 @@ def _int(digits: str) -> int:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' comes twice")
+        count = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key '{shortened(next(name for name in count if count[name] > 1))}' comes twice")
     return values
 
 

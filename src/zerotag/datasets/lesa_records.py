@@ -34,7 +34,8 @@ def read(root: Path) -> PictureDataset:
     """
     tags, concepts = label_lists(home_of_lists(root))
     seen = seen_tags(tags, concepts)
-    columns = [*(tags.index(tag) for tag in seen), *range(len(tags), len(tags) + len(concepts))]
+    number_of = {tag: number for number, tag in enumerate(tags)}
+    columns = [*(number_of[tag] for tag in seen), *range(len(tags), len(tags) + len(concepts))]
     form = Labels({"label_1k": len(tags), "label_81": len(concepts)}, "<f4")
     contents = {file: unpack(file, [form]) for file in files_of(root)}
     return PictureDataset(

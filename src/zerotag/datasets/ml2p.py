@@ -30,7 +30,7 @@ class _Picture(BaseModel):
 
 def files_of(root: Path) -> list[Path]:
     """The JSON files that hold pictures; training comes first."""
-    found = [file for file in sorted(root.glob("*.json")) if b'"labels_1006"' in _start(file)]
+    found = [file for file in sorted(root.glob("*.json")) if file.is_file() and b'"labels_1006"' in _start(file)]
     return sorted(found, key=lambda file: "train" not in file.stem.lower())
 
 

@@ -28,7 +28,7 @@ LAYOUT = "the layout is described in docs/formats.md"
 
 def recognises(root: Path) -> bool:
     """Whether the folder holds a table, and a JSON that lists unseen labels."""
-    return root.is_dir() and bool(list(root.glob("*data.csv"))) and _benchmark(root) is not None
+    return root.is_dir() and bool(_tables(root)) and _benchmark(root) is not None
 
 
 def read(root: Path) -> PictureDataset:
@@ -37,7 +37,7 @@ def read(root: Path) -> PictureDataset:
     Raises:
         ZerotagError: there are several tables, a line does not hold, a picture comes twice, or no label is seen.
     """
-    table, *others = sorted(root.glob("*data.csv"))
+    table, *others = _tables(root)
     if others:
         raise ZerotagError(f"{root} holds {table.name} and {others[0].name}; leave the one that is meant")
     benchmark = _benchmark(root)
@@ -76,8 +76,12 @@ def read(root: Path) -> PictureDataset:
     )
 
 
+def _tables(root: Path) -> list[Path]:
+    return sorted(file for file in root.glob("*data.csv") if file.is_file())
+
+
 def _benchmark(root: Path) -> dict[str, list[str]] | None:
-    for file in sorted(root.glob("*.json")):
+    for file in sorted(file for file in root.glob("*.json") if file.is_file()):
         try:
             content = json.loads(file.read_bytes())
         except (ValueError, RecursionError) as error:

@@ -34,6 +34,7 @@ SEEN, CANDIDATES, CHOSEN, NAMES = (
     "class-descriptions.csv",
 )
 TABLE = "{}-annotations-human-imagelabels.csv"
+LONGEST_NUMBER = 10
 COLUMNS = ["ImageID", "LabelName", "Confidence"]
 LAYOUT = "the layout is described in docs/formats.md"
 
@@ -96,8 +97,8 @@ def label_identifiers(home: Path) -> tuple[list[str], list[str]]:
         ZerotagError: a list is missing, damaged, or the lists do not fit together.
     """
     seen = [line.strip() for line in lines_of(read_text(home / SEEN)) if line.strip()]
-    candidates = read_pickle(home / CANDIDATES)
-    unseen = [str(candidates[number]) for number in chosen_candidates(home)]
+    candidates = _candidates(home)
+    unseen = [candidates[number] for number in chosen_candidates(home)]
     for name, labels in ((SEEN, seen), (CHOSEN, unseen), ("the seen and unseen labels", seen + unseen)):
         if twice := [label for label, count in Counter(labels).items() if count > 1]:
             raise ZerotagError(f"{home}: labels that come more than once in {name}: {first_few(twice)}")
@@ -112,7 +113,7 @@ def chosen_candidates(home: Path) -> Int[np.ndarray, " u"]:
     """
     number = number_of_candidates(home)
     rows = [row[0].strip() for row in _table(home / CHOSEN)]
-    if not all(row.isdecimal() and int(row) < number for row in rows):
+    if not all(row.isdecimal() and len(row) < LONGEST_NUMBER and int(row) < number for row in rows):
         raise ZerotagError(
             f"{home / CHOSEN}: its first column must hold numbers below {number}, the count of {CANDIDATES}"
         )
@@ -120,8 +121,12 @@ def chosen_candidates(home: Path) -> Int[np.ndarray, " u"]:
 
 
 def number_of_candidates(home: Path) -> int:
-    """How many labels the unseen ones were chosen from."""
-    return len(read_pickle(home / CANDIDATES))
+    """How many labels the unseen ones were chosen from.
+
+    Raises:
+        ZerotagError: their list is missing or damaged.
+    """
+    return len(_candidates(home))
 
 
 def list_doubts(root: Path) -> list[str]:
@@ -134,6 +139,15 @@ def list_doubts(root: Path) -> list[str]:
 def home_of(root: Path) -> Path:
     """The folder with the lists and tables."""
     return root / "2018_04" if (root / "2018_04" / SEEN).is_file() else root
+
+
+def _candidates(home: Path) -> list[str]:
+    """Identifiers of the labels that the unseen ones were chosen from; older files have them as bytes."""
+    content = read_pickle(home / CANDIDATES)
+    listed = content.tolist() if isinstance(content, np.ndarray) else content
+    if not isinstance(listed, list | tuple) or not all(isinstance(label, str | bytes) for label in listed):
+        raise ZerotagError(f"{home / CANDIDATES} must hold a list of the identifiers of labels; {LAYOUT}")
+    return [label.decode("latin-1") if isinstance(label, bytes) else str(label) for label in listed]
 
 
 def _table(file: Path) -> list[list[str]]:

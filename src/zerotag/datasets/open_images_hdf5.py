@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from zerotag.datasets import open_images
-from zerotag.datasets.hdf5 import FEATURES, HDF5Maps, Part, damage_explained, kept, open_file
+from zerotag.datasets.hdf5 import FEATURES, HDF5Maps, Part, kept
+from zerotag.datasets.hdf5_contents import damage_explained, open_file, stored
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset
 from zerotag.datasets.sparse import SparseAnnotations
 from zerotag.errors import ZerotagError
@@ -30,7 +31,10 @@ _opened = lru_cache(OPEN_AT_ONCE)(open_file)
 
 def files_of(root: Path) -> dict[str, list[Path]]:
     """The files of each split."""
-    return {split: sorted(root.glob(f"{split}_features*/*.h5")) for split in (TRAIN, TEST)}
+    return {
+        split: sorted(file for file in root.glob(f"{split}_features*/*.h5") if file.is_file())
+        for split in (TRAIN, TEST)
+    }
 
 
 def recognises(root: Path) -> bool:
@@ -70,11 +74,11 @@ def _part(file: Path, split: str) -> Part:
         names = tuple(key.removesuffix(FEATURES) for key in opened if key.endswith(FEATURES))
         if not names:
             raise ZerotagError(f"{file} holds no '<ImageID>{FEATURES}'; {LAYOUT}")
-        shape = opened[names[0] + FEATURES].shape
+        shape = stored(file, opened, names[0] + FEATURES).shape
 
     def features(rows: list[int]) -> np.ndarray:
         with damage_explained(file):
-            found = [_opened(file)[names[row] + FEATURES][()] for row in rows]
+            found = [stored(file, _opened(file), names[row] + FEATURES)[()] for row in rows]
         if odd := [one.shape for one in found if one.shape != shape]:
             raise ZerotagError(f"{file} has features of {shape} and of {odd[0]}; {LAYOUT}")
         return np.stack(found)
@@ -121,4 +125,4 @@ def _known(part: Part, num_seen: int, chosen: np.ndarray) -> Iterator[np.ndarray
 def _labels(part: Part, opened: Any, key: str) -> np.ndarray:
     if key not in opened:
         raise ZerotagError(f"{part.file}: '{key}' is not there beside its features; {LAYOUT}")
-    return np.asarray(opened[key][()], np.int8)
+    return np.asarray(stored(part.file, opened, key)[()], np.int8)

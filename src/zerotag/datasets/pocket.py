@@ -21,11 +21,13 @@ from PIL import Image
 from zerotag.datasets.emoji import EMOJIBASE, OPENMOJI, STYLES, Emoji, load_emoji, render, render_png
 from zerotag.datasets.scenes import DRAWING_PX, SCENE_PX, Scene, box_px, compose, paint
 from zerotag.errors import ZerotagError
+from zerotag.locks import alone
 from zerotag.progress import Progress, silent
 from zerotag.storage import full_disk_explained, write_atomically
 
 TEST_EMOJI_FRACTION = 0.25
 EMOJI_STREAM = 99
+BEGUN, FINISHED = "building.json", "dataset.json"
 
 Record = dict[str, Any]
 
@@ -59,25 +61,27 @@ def build_pocket_scenes(
     """
     name = "pocket-scenes-dev" if development else "pocket-scenes"
     recipe = _recipe(name, seed, train=num_train, test=num_test)
-    if _is_built(root, recipe):
-        return root
-    train_emoji, test_emoji = _split_emoji(load_emoji(), seed)
-    if development:
-        train_emoji, test_emoji = _split_emoji(train_emoji, seed)
-    scenes = {
-        f"images/{split}/{i:05}.png": compose(pool, np.random.default_rng([seed, development, part, i]))
-        for part, (split, pool, number) in enumerate(
-            [("train", train_emoji, num_train), ("test", test_emoji, num_test)]
+
+    def build() -> None:
+        train_emoji, test_emoji = _split_emoji(load_emoji(), seed)
+        if development:
+            train_emoji, test_emoji = _split_emoji(train_emoji, seed)
+        scenes = {
+            f"images/{split}/{i:05}.png": compose(pool, np.random.default_rng([seed, development, part, i]))
+            for part, (split, pool, number) in enumerate(
+                [("train", train_emoji, num_train), ("test", test_emoji, num_test)]
+            )
+            for i in range(number)
+        }
+        labels = _common_words(
+            {path: scene.words for path, scene in scenes.items()},
+            at_least={"train": num_train / 120, "test": num_test / 100},
         )
-        for i in range(number)
-    }
-    labels = _common_words(
-        {path: scene.words for path, scene in scenes.items()},
-        at_least={"train": num_train / 120, "test": num_test / 100},
-    )
-    drawings = _render_all(scenes, progress)
-    _write_pictures(root, {path: partial(paint, scene, drawings) for path, scene in scenes.items()}, progress)
-    return _finish(root, recipe, labels, [_record(path, scene, labels, drawings) for path, scene in scenes.items()])
+        drawings = _render_all(scenes, progress)
+        _write_pictures(root, {path: partial(paint, scene, drawings) for path, scene in scenes.items()}, progress)
+        _describe(root, labels, [_record(path, scene, labels, drawings) for path, scene in scenes.items()])
+
+    return _built(root, recipe, build)
 
 
 def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = silent) -> Path:
@@ -87,26 +91,28 @@ def build_pocket_emoji(root: Path, *, seed: int = 0, progress: Progress = silent
     :func:`build_pocket_scenes`.
     """
     recipe = _recipe("pocket-emoji", seed)
-    if _is_built(root, recipe):
-        return root
-    pools = dict(zip(("train", "test"), _split_emoji(load_emoji(), seed), strict=True))
-    pictures = {
-        f"images/{split}/{emoji.code}-{style}.png": (emoji, style)
-        for split, pool in pools.items()
-        for emoji in pool
-        for style in STYLES
-    }
-    words = {path: frozenset(emoji.words) for path, (emoji, _) in pictures.items()}
-    labels = _common_words(words, at_least={"train": 15, "test": 6})
-    _write_pictures(
-        root,
-        {path: partial(render, emoji.drawings[style], SCENE_PX) for path, (emoji, style) in pictures.items()},
-        progress,
-    )
-    records = [
-        {"path": path, "split": Path(path).parent.name, "labels": sorted(words[path] & labels)} for path in pictures
-    ]
-    return _finish(root, recipe, labels, records)
+
+    def build() -> None:
+        pools = dict(zip(("train", "test"), _split_emoji(load_emoji(), seed), strict=True))
+        pictures = {
+            f"images/{split}/{emoji.code}-{style}.png": (emoji, style)
+            for split, pool in pools.items()
+            for emoji in pool
+            for style in STYLES
+        }
+        words = {path: frozenset(emoji.words) for path, (emoji, _) in pictures.items()}
+        labels = _common_words(words, at_least={"train": 15, "test": 6})
+        _write_pictures(
+            root,
+            {path: partial(render, emoji.drawings[style], SCENE_PX) for path, (emoji, style) in pictures.items()},
+            progress,
+        )
+        records = [
+            {"path": path, "split": Path(path).parent.name, "labels": sorted(words[path] & labels)} for path in pictures
+        ]
+        _describe(root, labels, records)
+
+    return _built(root, recipe, build)
 
 
 BUILDERS: dict[str, Callable[..., Path]] = {
@@ -121,24 +127,43 @@ def _recipe(name: str, seed: int, **sizes: int) -> Record:
     return {"name": name, "seed": seed, **sizes, "sources": sources}
 
 
-def _is_built(root: Path, recipe: Record) -> bool:
-    """Whether ``root`` holds this very data set already.
+def _built(root: Path, recipe: Record, build: Callable[[], None]) -> Path:
+    """``root`` with this very data set in it: of several processes one builds it, and the others wait until it has.
+
+    ``dataset.json`` comes last and says that all else is there.
 
     Raises:
         ZerotagError: it holds a data set of another recipe, or files that are none.
     """
-    begun, finished = root / "building.json", root / "dataset.json"
-    stands = next((json.loads(file.read_text()) for file in (finished, begun) if file.exists()), None)
+    if not (root / FINISHED).exists() or not _is_built(root, recipe):
+        with alone(root):  # what is begun is looked at here alone, where nobody else is at it
+            if not _is_built(root, recipe):
+                write_atomically(root / BEGUN, json.dumps(recipe, indent=1))
+                build()
+                write_atomically(root / FINISHED, json.dumps(recipe, indent=1))
+                (root / BEGUN).unlink()
+    return root
+
+
+def _is_built(root: Path, recipe: Record) -> bool:
+    begun, finished = root / BEGUN, root / FINISHED
+    stands = next((_read_recipe(file) for file in (finished, begun) if file.exists()), None)
+    if stands is None and root.exists() and any(root.iterdir()):
+        raise ZerotagError(f"{root} is not empty and holds no pocket data set; choose another folder with --out")
     if stands is not None and stands != recipe:
         raise ZerotagError(
             f"{root} already holds {stands['name']} of other settings (seed {stands['seed']}); "
             "choose another folder with --out, or delete this one"
         )
-    if stands is None:
-        if root.exists() and any(root.iterdir()):
-            raise ZerotagError(f"{root} is not empty and holds no pocket data set; choose another folder with --out")
-        write_atomically(begun, json.dumps(recipe, indent=1))
     return finished.exists()
+
+
+def _read_recipe(file: Path) -> Record:
+    try:
+        found = json.loads(file.read_text())
+        return {"name": found["name"], "seed": found["seed"], **found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ZerotagError(f"{file} is damaged; delete the folder {file.parent}, and build it again") from error
 
 
 def _split_emoji(emoji: list[Emoji], seed: int) -> tuple[list[Emoji], list[Emoji]]:
@@ -208,12 +233,9 @@ def _record(path: str, scene: Scene, labels: frozenset[str], drawings: Mapping[t
     }
 
 
-def _finish(root: Path, recipe: Record, labels: frozenset[str], records: list[Record]) -> Path:
-    """Write the description files; ``dataset.json`` comes last and says that all else is there."""
+def _describe(root: Path, labels: frozenset[str], records: list[Record]) -> None:
+    """Write the description files."""
     write_atomically(root / "labels.txt", "".join(f"{label}\n" for label in sorted(labels)))
     write_atomically(root / "labels.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     attribution = resources.files("zerotag.datasets") / "ATTRIBUTION.md"
     write_atomically(root / "ATTRIBUTION.md", attribution.read_text())
-    write_atomically(root / "dataset.json", json.dumps(recipe, indent=1))
-    (root / "building.json").unlink()
-    return root

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from zerotag.errors import MissingPackageError, ZerotagError
 
 BLOCK_BYTES = 2**22
+LONGEST_RECORD = 2**26
 LENGTH, CHECK = struct.Struct("<Q"), struct.Struct("<I")
 MASK = 0xA282EAD8
 
@@ -34,6 +35,11 @@ def records(file: Path) -> Iterator[bytes]:
         stream = _Unzipped(file, opened)
         while head := stream.take(LENGTH.size + CHECK.size, number, may_end=True):
             (length,) = LENGTH.unpack(checked(head[: LENGTH.size], head[LENGTH.size :]))
+            if length > LONGEST_RECORD:
+                raise ZerotagError(
+                    f"{file}: record {number + 1} would be {length:,} bytes long, but those of pictures are far below "
+                    f"{LONGEST_RECORD:,}; fetch it anew"
+                )
             content = stream.take(length + CHECK.size, number)
             yield checked(content[:length], content[length:])
             number += 1

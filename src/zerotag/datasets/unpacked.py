@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_array, load_npz, save_npz
 
+from zerotag.checked_arrays import CheckedArray, add_sums
 from zerotag.datasets.tfrecord import parse_example, records
 from zerotag.errors import ZerotagError
 from zerotag.locks import alone
-from zerotag.storage import cache_folder, full_disk_explained, mapped
+from zerotag.storage import NAME_KEPT, cache_folder, full_disk_explained
 
 CHANNELS, SIDE = 512, 14
 NAME, FEATURE = "img_id", "feature"
+NAMES = "names.json"
 LAYOUT = "the layout is described in docs/formats.md"
 
 
@@ -48,25 +51,25 @@ class Unpacked:
 
     Attributes:
         names: of N pictures.
-        maps: [N, 512, 14, 14] in half precision, memory-mapped.
+        maps: [N, 512, 14, 14] in half precision, memory-mapped and checked.
         labels: those of all keys, [N, C].
     """
 
     names: list[str]
-    maps: np.ndarray
+    maps: CheckedArray
     labels: csr_array
 
 
 def files_of(root: Path) -> list[Path]:
     """The TFRecord files of a folder; training comes first."""
-    found = [file for file in root.iterdir() if ".tfrecord" in file.name] if root.is_dir() else []
+    found = [file for file in root.iterdir() if ".tfrecord" in file.name and file.is_file()] if root.is_dir() else []
     return sorted(found, key=lambda file: ("train" not in file.name.lower(), file.name))
 
 
 class UnpackedMaps:
     """Maps in the cache, memory-mapped: those of stride 16, and their maximum over two by two for stride 32."""
 
-    def __init__(self, parts: dict[str, np.ndarray]) -> None:
+    def __init__(self, parts: dict[str, CheckedArray]) -> None:
         self.parts = parts
         self.channels = {16: CHANNELS, 32: CHANNELS}
         self._first = np.cumsum([0, *(len(part) for part in parts.values())])
@@ -77,7 +80,7 @@ class UnpackedMaps:
         of_part = np.searchsorted(self._first, indices, side="right") - 1
         for number, part in enumerate(self.parts.values()):
             chosen = of_part == number
-            found[chosen] = part[indices[chosen] - self._first[number]]
+            found[chosen] = part.read(indices[chosen] - self._first[number])
         maps = torch.from_numpy(found)
         return {16: maps, 32: F.max_pool2d(maps.float(), 2).half()}
 
@@ -104,40 +107,74 @@ def unpack(file: Path, forms: Sequence[Labels]) -> Unpacked:
     state = file.stat()
     identity = f"{file.resolve()} {state.st_size} {state.st_mtime_ns} {forms}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    folder = cache_folder() / "unpacked" / f"{file.name.split('.')[0]}-{digest}"
-    with alone(folder):
-        if not folder.exists():
-            partial = folder.with_name(f"{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            with full_disk_explained(partial):
-                _unpack(file, partial, forms)
-            partial.rename(folder)
+    folder = cache_folder() / "unpacked" / f"{file.name.split('.')[0][:NAME_KEPT]}-{digest}"
+    if not folder.exists():
+        with alone(folder):
+            if not folder.exists():  # nobody else has unpacked it meanwhile
+                _unpack_whole(file, folder, forms)
+    return _opened(folder)
+
+
+def _unpack_whole(file: Path, folder: Path, forms: Sequence[Labels]) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     try:
-        names = json.loads((folder / "names.json").read_text())
+        with full_disk_explained(partial):
+            _unpack(file, partial, forms)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _opened(folder: Path) -> Unpacked:
+    maps = CheckedArray(folder / "maps.npy")
+    try:
+        names = _read_names(folder / NAMES)
         with (folder / "labels.npz").open("rb") as packed:
             labels = csr_array(load_npz(packed))
-    except (OSError, ValueError, BadZipFile) as error:
+        if not len(names) == len(maps) == labels.shape[0] or maps.rows.shape[1:] != (CHANNELS, SIDE, SIDE):
+            raise ValueError(f"{len(names)} names, {labels.shape[0]} rows of labels, maps {maps.rows.shape}")
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
         raise ZerotagError(f"what was unpacked in {folder} is damaged ({error}); delete that folder") from error
-    return Unpacked(names, mapped(folder / "maps.npy"), labels)
+    return Unpacked(names, maps, labels)
+
+
+def _read_names(file: Path) -> list[str]:
+    """Names of the pictures; an earlier version of zerotag kept no checksum of them."""
+    found = json.loads(file.read_text())
+    names = found["names"] if isinstance(found, dict) else found
+    if isinstance(found, dict) and found["crc32"] != _crc32(names):
+        raise ValueError(f"{file.name} does not have the content that was written")
+    return [str(name) for name in names]
+
+
+def _crc32(names: list[str]) -> int:
+    return zlib.crc32(json.dumps(names).encode())
 
 
 def _unpack(file: Path, folder: Path, forms: Sequence[Labels]) -> None:
     names, columns, values = [], [], []
     with (folder / "maps").open("wb") as raw:
         for number, record in enumerate(records(file), start=1):
-            name, feature, labels = _example(f"{file}, record {number}", record, forms)
-            raw.write(feature.astype(np.float16).tobytes())
+            where = f"{file}, record {number}"
+            name, feature, labels = _example(where, record, forms)
+            with np.errstate(over="ignore"):
+                half = feature.astype(np.float16)
+            if not np.isfinite(half).all():
+                raise ZerotagError(f"{where}: a feature is too large for half precision, or no number; {LAYOUT}")
+            raw.write(half.tobytes())
             names.append(name)
             columns.append(np.flatnonzero(labels).astype(np.int32))
             values.append(labels[columns[-1]])
     if not names:
         raise ZerotagError(f"{file} holds no records; {LAYOUT}")
     _with_header(folder / "maps", folder / "maps.npy", (len(names), CHANNELS, SIDE, SIDE))
+    add_sums(folder / "maps.npy")
     starts = np.cumsum([0, *map(len, columns)])
     shape = (len(names), len(labels))
     save_npz(folder / "labels.npz", csr_array((np.concatenate(values), np.concatenate(columns), starts), shape))
-    (folder / "names.json").write_text(json.dumps(names))
+    (folder / NAMES).write_text(json.dumps({"names": names, "crc32": _crc32(names)}))
 
 
 def _with_header(raw: Path, file: Path, shape: tuple[int, ...]) -> None:

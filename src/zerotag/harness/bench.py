@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from zerotag.datasets import load_dataset
+from zerotag.errors import ZerotagError
 from zerotag.harness.jobs import Job, Variant, plan
 from zerotag.harness.workers import Workers
 from zerotag.labels import split_labels
+from zerotag.locks import held
 from zerotag.progress import Progress, silent
 from zerotag.training.prepare import inputs_for, map_source, vectors_for
 
@@ -59,10 +61,11 @@ def bench(
         ZerotagError: see :func:`zerotag.harness.jobs.plan`.
     """
     jobs = plan(data, variants, num_seeds=num_seeds, settings=settings, folder=folder, changes=changes)
-    _prepare_inputs(jobs, progress)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(num_workers or cores, len(jobs))
-    return _run_all(jobs, workers, max(1, cores // workers), progress)
+    with held(folder, "choose another --out"):
+        _prepare_inputs(jobs, progress)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = min(num_workers or cores, len(jobs))
+        return _run_all(jobs, workers, max(1, cores // workers), progress)
 
 
 def _prepare_inputs(jobs: Sequence[Job], progress: Progress) -> None:
@@ -98,10 +101,17 @@ def _epochs_done(job: Job, future: Future[Row]) -> int:
     if future.done():
         return job.settings.optimiser.epochs
     log = job.folder / "log.jsonl"
-    return len(log.read_text().splitlines()) if log.exists() else 0
+    return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 def _row(job: Job, processes: Workers) -> Row:
+    try:
+        return _done(job, processes)
+    except ZerotagError as error:
+        return Row(job, None, str(error))
+
+
+def _done(job: Job, processes: Workers) -> Row:
     if (kept := job.outcome()) is not None and set(job.judged) <= kept["settings"].keys():
         return Row(job, kept)
     code = processes.do(job)
@@ -109,4 +119,4 @@ def _row(job: Job, processes: Workers) -> Row:
         return Row(job, job.outcome())
     if code < 0:
         return Row(job, None, f"killed by {signal.Signals(-code).name}; perhaps memory ran out")
-    return Row(job, None, (job.log.read_text().splitlines() or ["no reason given"])[-1])
+    return Row(job, None, (job.log.read_text(errors="replace").splitlines() or ["no reason given"])[-1])

@@ -129,7 +129,7 @@ def _lead(reference: Sequence[Row], rows: Sequence[Row], setting: str) -> Interv
     if not (seeds := sorted(by_seed[0].keys() & by_seed[1].keys())):
         return None
     means = [np.array([of[seed]["settings"][setting]["mean_average_precision"] for seed in seeds]) for of in by_seed]
-    resamples = [np.array([of[seed]["resampled_map"][setting] for seed in seeds]) for of in by_seed]
+    resamples = [np.array([of[seed]["resampled_map"][setting] for seed in seeds], float) for of in by_seed]
     return paired_lead(means[0], means[1], resamples[0], resamples[1])
 
 

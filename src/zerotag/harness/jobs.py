@@ -12,6 +12,7 @@ from zerotag.errors import UnknownNameError, ZerotagError
 from zerotag.harness.methods import FAST, method_settings
 from zerotag.labels import SETTINGS
 from zerotag.models import MODELS, list_models
+from zerotag.training.results import Outcome, read_results
 from zerotag.training.run import current_versions, load_run
 from zerotag.training.settings import Settings, list_recipes, validate_settings
 
@@ -84,14 +85,7 @@ class Job:
         Raises:
             ZerotagError: the file is damaged.
         """
-        if not self.outcome_file.exists():
-            return None
-        try:
-            return json.loads(self.outcome_file.read_text())
-        except ValueError as error:
-            raise ZerotagError(
-                f"{self.outcome_file} is damaged ({error}); delete it and run the bench again"
-            ) from error
+        return read_results(self.outcome_file, "delete it, and run the bench again", Outcome)
 
 
 def default_variants() -> list[Variant]:

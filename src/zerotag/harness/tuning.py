@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.errors import ZerotagError
+from zerotag.harness.journal import LEARNING_RATES, WEIGHT_DECAYS, open_study
+from zerotag.locks import held
 from zerotag.models import MODELS
 from zerotag.progress import Progress, silent
 from zerotag.storage import write_atomically
 from zerotag.training.loop import train
+from zerotag.training.run import last_epoch
 from zerotag.training.settings import Settings, validate_settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.storages import JournalStorage
     from optuna.trial import FrozenTrial
 
-LEARNING_RATES = (1e-4, 3e-2)
-WEIGHT_DECAYS = (1e-4, 1.0)
 HELD_OUT_LABELS, HELD_OUT_PICTURES = 0.2, 0.1
 RANDOM_TRIALS = 5
 
@@ -57,7 +56,12 @@ def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Pro
         MissingPackageError: Optuna is not installed.
         ZerotagError: ``folder`` holds a search from other settings or with other bounds, or every trial failed.
     """
-    study = _study(settings, folder)
+    with held(folder, "choose another --out"):
+        return _tune(settings, folder, num_trials, progress)
+
+
+def _tune(settings: Settings, folder: Path, num_trials: int, progress: Progress) -> Found:
+    study = open_study(settings, folder)
     first = settings.optimiser
     study.enqueue_trial(
         {
@@ -72,35 +76,6 @@ def tune(settings: Settings, folder: Path, *, num_trials: int = 8, progress: Pro
         _run_trial(study, settings, folder, progress)
     progress(f"Tuning {settings.model.name}", num_trials, num_trials)
     return _conclude(study, settings, folder)
-
-
-def _study(settings: Settings, folder: Path) -> Study:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingPackageError("optuna", "research", "zerotag tune") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            storage=_storage(folder), study_name="zerotag", direction="maximize", load_if_exists=True
-        )
-    except ValueError as error:
-        raise ZerotagError(f"the search kept in {folder} is damaged ({error}); choose another --out") from error
-    start = json.dumps([settings.model_dump(), LEARNING_RATES, WEIGHT_DECAYS], sort_keys=True)
-    if study.user_attrs.setdefault("start", start) != start:
-        raise ZerotagError(
-            f"{folder} holds a search that began from other settings, or with other bounds; choose another --out"
-        )
-    study.set_user_attr("start", start)
-    return study
-
-
-def _storage(folder: Path) -> JournalStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
 
 
 def _run_trial(study: Study, settings: Settings, folder: Path, progress: Progress) -> None:
@@ -120,9 +95,9 @@ def _run_trial(study: Study, settings: Settings, folder: Path, progress: Progres
         study.tell(trial, state=TrialState.FAIL)
         return
     for weights in (run.weights, run.checkpoint):
-        weights.unlink()
+        weights.unlink(missing_ok=True)
     trial.set_user_attr("seconds", time.monotonic() - began)
-    if (score := run.log()[-1].get("held_out_map")) is None:
+    if (score := last_epoch(run).get("held_out_map")) is None:
         trial.set_user_attr("failure", "no held-out picture has a label to be ranked")
         study.tell(trial, state=TrialState.FAIL)
         return

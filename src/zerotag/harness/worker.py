@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ from zerotag.harness.resampling import draw_images, resampled_map
 from zerotag.memory import PeakMemory, keep_freed_memory
 from zerotag.storage import write_atomically
 from zerotag.training.loop import train
-from zerotag.training.run import Run
+from zerotag.training.run import Run, last_epoch
 
 NUM_RESAMPLES = 500
 
@@ -42,17 +43,17 @@ def do(job: Job) -> dict[str, Any]:
     scores_file = job.folder / "scores.npy"
     outcome = evaluate_run(job.folder, job.judged, scores_file=scores_file).to_dict()
     outcome |= {
-        "train_seconds": run.log()[-1]["seconds"],
+        "train_seconds": last_epoch(run)["seconds"],
         "peak_memory_bytes": peak.num_bytes,
         "resampled_map": _resampled(run, job.judged, np.load(scores_file)),
     }
     scores_file.unlink()
     run.checkpoint.unlink(missing_ok=True)
-    write_atomically(job.outcome_file, json.dumps(outcome))
+    write_atomically(job.outcome_file, json.dumps(outcome, allow_nan=False))
     return outcome
 
 
-def _resampled(run: Run, judged: tuple[str, ...], scores: np.ndarray) -> dict[str, list[float]]:
+def _resampled(run: Run, judged: tuple[str, ...], scores: np.ndarray) -> dict[str, list[float | None]]:
     """Mean average precision of the same draws of test pictures for every method of one seed."""
     dataset = load_dataset(run.settings.data)
     annotations = dataset.annotations[np.ix_(dataset.rows(TEST), dataset.columns(run.labels.all))]
@@ -61,7 +62,8 @@ def _resampled(run: Run, judged: tuple[str, ...], scores: np.ndarray) -> dict[st
     for setting in judged:
         ranked = run.labels.ranked(setting)
         of = annotations[:, ranked]
-        found[setting] = resampled_map(scores[:, ranked], of == 1, of != 0, draws).tolist()
+        figures = resampled_map(scores[:, ranked], of == 1, of != 0, draws)
+        found[setting] = [None if math.isnan(one) else one for one in figures.tolist()]
     return found
 
 

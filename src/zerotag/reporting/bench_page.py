@@ -16,6 +16,7 @@ from zerotag.harness.bench import Row
 from zerotag.harness.comparison import REFERENCE, Interval, Summary, summarise
 from zerotag.harness.results import write_parquet
 from zerotag.labels import SETTINGS
+from zerotag.reporting.page import readable
 from zerotag.storage import write_atomically
 from zerotag.training.run import current_versions
 
@@ -69,6 +70,7 @@ def write_bench(rows: Sequence[Row], folder: Path, command: str) -> tuple[Path, 
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=readable,
         )
         environment.filters |= {"spread": spread, "signed": signed, "standing": standing}
         write_atomically(file, environment.get_template(file.name).render(context))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ import yaml
 from PIL import Image, ImageDraw
 
 from zerotag.datasets import TEST, TRAIN, PictureDataset, load_dataset
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, visible_lines
 from zerotag.heatmaps import overlay
 from zerotag.images import open_picture
 from zerotag.progress import Progress, silent
 from zerotag.storage import write_atomically
 from zerotag.tagging.tagger import Tag, Tagger
-from zerotag.training.run import Run, load_run
+from zerotag.training.results import FILE, evaluate_again, read_results
+from zerotag.training.run import Run, last_epoch, load_run
 
 NUM_PICTURES, TOP_K = 12, 10
 NUM_HEAT_MAPS, SEARCHED_PICTURES, UNSEEN_TOP_K = 9, 200, 3
@@ -116,10 +116,9 @@ def heat_maps(tagger: Tagger, test: PictureDataset, progress: Progress = silent)
 
 
 def _results(run: Run) -> dict[str, Any]:
-    file = run.folder / "results.json"
-    if not file.exists():
+    results = read_results(run.folder / FILE, evaluate_again(run.folder))
+    if results is None:
         raise ZerotagError(f"{run.folder} was not evaluated; run: zerotag eval {run.folder}")
-    results: dict[str, Any] = json.loads(file.read_text())
     return results
 
 
@@ -147,8 +146,8 @@ def _uri(picture: Image.Image) -> str:
 
 def _curve(run: Run) -> dict[str, Any]:
     """Values over epochs, each as a share of its highest one."""
+    curve: dict[str, Any] = {"seconds": last_epoch(run)["seconds"]}
     log = run.log()
-    curve: dict[str, Any] = {"seconds": log[-1]["seconds"]}
     for name in ("loss", "held_out_map"):
         values = [line[name] for line in log if name in line]
         highest = max(values, default=0)
@@ -163,7 +162,14 @@ def _attribution(dataset: PictureDataset) -> str:
     return file.read_text() if file.exists() else ""
 
 
+def readable(value: Any) -> Any:
+    """A value as a page shows it: what nobody would see is escaped."""
+    return visible_lines(value) if type(value) is str else value
+
+
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("zerotag.reporting", "")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=readable
+    )
     return environment.get_template("page.html")

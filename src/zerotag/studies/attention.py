@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zerotag.datasets import TEST, load_dataset
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, visible
 from zerotag.harness.jobs import Variant, default_variants
 from zerotag.harness.methods import method_settings
 from zerotag.heatmaps import overlay
@@ -55,7 +55,7 @@ def make(request: Request) -> list[Path]:
             line[0].imshow(np.asarray(picture))
             for axes, label, heat in zip(line[1:], labels, tagger.heat_maps(picture, labels), strict=False):
                 axes.imshow(np.asarray(overlay(picture, heat)))
-                axes.set_title(label, fontsize=8)
+                axes.set_title(visible(label), fontsize=8, parse_math=False)
                 for left, top, right, bottom in _boxes(dataset.objects, row, label):
                     corner = (left * picture.width, top * picture.height)
                     _outline(axes, corner, (right - left) * picture.width, (bottom - top) * picture.height)

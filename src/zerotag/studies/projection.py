@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch.nn import functional as F
 
 from zerotag.datasets import TEST, load_dataset
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, visible
 from zerotag.prefetch import prefetched
 from zerotag.studies.records import figure, write_table
 from zerotag.studies.request import Request
@@ -88,7 +88,8 @@ def make(request: Request) -> list[Path]:
             axes.scatter(*place.T, c=label, cmap="tab10", vmin=0, vmax=9, s=8)
             axes.set(title=f"{name}: {100 * alike[name]:.0f} % of neighbours alike", xticks=[], yticks=[])
         colours = [axes.plot([], [], "o", color=f"C{i}", markersize=4)[0] for i in range(len(labels))]
-        drawn.legend(colours, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=7)
+        names = [visible(label).replace("$", r"\$") for label in labels]  # a dollar begins a formula
+        drawn.legend(colours, names, loc="outside lower center", ncols=5, frameon=False, fontsize=7)
     return files
 
 

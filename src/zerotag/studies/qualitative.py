@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zerotag.datasets import TEST, load_dataset
+from zerotag.errors import visible
 from zerotag.images import open_picture
 from zerotag.studies.records import COLOURS, figure, write_table
 from zerotag.studies.request import Request
@@ -49,7 +50,8 @@ def make(request: Request) -> list[Path]:
                 right.text(
                     0,
                     1 - (rank + 0.5) / TOP_K,
-                    f"{tag.label}{'' if tag.seen else ' *'}",
+                    f"{visible(tag.label)}{'' if tag.seen else ' *'}",
+                    parse_math=False,
                     fontsize=7,
                     va="center",
                     color=COLOURS[2] if is_right else "#667085",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zerotag.harness.comparison import Interval, Summary, summarise
+from zerotag.labels import as_cell
 from zerotag.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def write_table(stem: Path, rows: Sequence[dict[str, Any]], settings: dict[str, 
     text = io.StringIO()
     table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    table.writerows(
+        {name: as_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+    )
     write_atomically(stem.with_suffix(".csv"), text.getvalue())
     write_atomically(stem.with_suffix(".json"), json.dumps({"rows": rows, "settings": settings}, indent=1))
     return [stem.with_suffix(".csv"), stem.with_suffix(".json")]

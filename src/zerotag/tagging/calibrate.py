@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
@@ -16,12 +15,13 @@ from torch import Tensor
 
 from zerotag.datasets import TEST, load_dataset
 from zerotag.errors import ZerotagError
+from zerotag.locks import held
 from zerotag.progress import Progress, silent
-from zerotag.tagging.calibration import Calibration, Spread, expected_calibration_error, features
+from zerotag.tagging.calibration import NONE, Calibration, Spread, expected_calibration_error, features
 from zerotag.tagging.tagger import Tagger
 from zerotag.training.network import embed_all
 from zerotag.training.prepare import inputs_for, map_source
-from zerotag.training.run import load_run
+from zerotag.training.run import COPY, load_run
 
 FEWEST_UNTRAINED = 4
 FEWEST_TRAINED, FEWEST_PICTURES = 2, 10
@@ -29,7 +29,6 @@ STRENGTH = 1.0
 STRENGTH_OF_OWN = 0.3
 REFERENCE = 256
 WISHED_PRECISION = 0.8
-NONE = torch.zeros(0, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,12 @@ def calibrate(
     Raises:
         ZerotagError: the data have none of the trained labels, or too few pictures.
     """
-    tagger = Tagger.load(run_folder)
-    examples, S = _examples(run_folder, data, tagger, progress)
-    calibration = fit(examples, np.ones(len(examples.names), bool), S[:REFERENCE])
-    calibration.save(run_folder, load_run(run_folder).weights_digest())
+    run = load_run(run_folder)
+    with held(run_folder, COPY):
+        tagger = Tagger.load(run_folder, calibrated=False)
+        examples, S = _examples(run_folder, data, tagger, progress)
+        calibration = fit(examples, np.ones(len(examples.names), bool), S[:REFERENCE])
+        calibration.save(run_folder, run.weights_digest())
     return calibration, measured(examples)
 
 

@@ -20,9 +20,10 @@ from jaxtyping import Bool, Float
 from scipy.special import expit
 from torch import Tensor
 
-from zerotag.training.checkpoint import load_tensors, save_tensors
+from zerotag.training.calibration_file import FILE, read_calibration_file
+from zerotag.training.checkpoint import save_tensors
 
-FILE = "calibration.safetensors"
+NONE = torch.zeros(0, 1, 1)
 
 
 class Spread:
@@ -98,13 +99,13 @@ def read_calibration(folder: Path, weights: str) -> Calibration | None:
     Raises:
         ZerotagError: the file is damaged.
     """
-    if not (folder / FILE).exists():
+    found = read_calibration_file(folder)
+    if found is None or found[1].weights != weights:
         return None
-    tensors, plain = load_tensors(folder / FILE)
-    if plain["weights"] != weights:
-        return None
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name != "reference"}
-    return Calibration(tuple(plain["labels"]), **arrays, reference=tensors["reference"].float())
+    tensors, about = found
+    reference = tensors.pop("reference").float()
+    arrays = {name: tensor.double().numpy() for name, tensor in tensors.items()}
+    return Calibration(tuple(about.labels), **arrays, reference=reference)
 
 
 def expected_calibration_error(

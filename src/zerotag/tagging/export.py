@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError
+from zerotag.errors import MissingPackageError, UnknownNameError, ZerotagError, in_json
 from zerotag.labels import as_cell
 from zerotag.storage import full_disk_explained, whole_or_not_at_all
 from zerotag.tagging.tagger import Tag
 
 ROWS_AT_ONCE = 10_000
-# line ends to some programs, and allowed in JSON
-ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\u0085\u2028\u2029"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def write_jsonl(tagging: Tagging, file: Path) -> None:
     with file.open("w", encoding="utf-8") as opened:
         for one in tagging.pictures:
             line = {"path": one.path, "labels": [tag.label for tag in one.tags], "tags": [vars(t) for t in one.tags]}
-            opened.write(json.dumps(line, ensure_ascii=False).translate(ESCAPED) + "\n")
+            opened.write(_json(line) + "\n")
 
 
 @exporter("parquet")
@@ -171,7 +169,7 @@ def write_coco(tagging: Tagging, file: Path) -> None:
 
             _write_list(opened, images())
             categories = [{"id": index, "name": label} for label, index in number.items()]
-            opened.write(f', "categories": {json.dumps(categories, ensure_ascii=False)}, "annotations": [\n')
+            opened.write(f', "categories": {_json(categories)}, "annotations": [\n')
             aside.seek(0)
             while text := aside.read(2**20):
                 opened.write(text)
@@ -214,8 +212,13 @@ def write_fiftyone(tagging: Tagging, file: Path) -> None:
         opened.write("}}\n")
 
 
+def _json(data: Any) -> str:
+    """Readable JSON without characters that a terminal would obey, or that end a line to some programs."""
+    return in_json(json.dumps(data, ensure_ascii=False))
+
+
 def _write_list(opened: TextIO, items: Iterable[Any]) -> None:
     opened.write("[")
     for index, item in enumerate(items):
-        opened.write(f"{',' if index else ''}\n{json.dumps(item, ensure_ascii=False)}")
+        opened.write(f"{',' if index else ''}\n{_json(item)}")
     opened.write("]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, in_json
 from zerotag.storage import write_atomically
 from zerotag.tagging.catalogue import Catalogue
 
@@ -32,5 +32,7 @@ def write_dataset(catalogue: Catalogue, folder: Path) -> tuple[int, int]:
     if not rows:
         raise ZerotagError(f"nothing was accepted or rejected yet in {catalogue.path}; do so with: zerotag serve")
     rows.sort(key=lambda row: str(row["path"]))
-    write_atomically(folder / "labels.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_atomically(
+        folder / "labels.jsonl", "".join(in_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
+    )
     return len(rows), num_gone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from functools import partial
 from io import BytesIO
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from zerotag.errors import visible
 from zerotag.heatmaps import overlay
 from zerotag.progress import Progress, silent
 from zerotag.storage import write_atomically
@@ -17,6 +20,8 @@ from zerotag.tagging.tagger import Tag, Tagger
 
 LABELS_DRAWN = 3
 LONGEST_SIDE_PX = 1024
+LONGEST_LABEL_BYTES, LONGEST_NAME_BYTES = 80, 255
+NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|]')  # of Linux, macOS or Windows
 
 
 def write_heat_maps(
@@ -64,7 +69,20 @@ def _draw(tagger: Tagger, pixels: Decoded, jpeg: bytes, labels: list[str], targe
     (heats,) = tagger.heat_maps_of_pixels(tagger.backbone.preprocessing.batch([pixels.pixels]), labels)
     picture = Image.open(BytesIO(jpeg))
     for label, heat in zip(labels, heats, strict=True):
-        file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
+        file = target.with_name(name_of(target.name, label))
         content = BytesIO()
         overlay(picture, heat).save(content, "PNG")
         write_atomically(file, content.getvalue())
+
+
+def name_of(picture: str, label: str) -> str:
+    """The name of a picture's heat map: with the label as far as a name of a file can hold it.
+
+    A label that it cannot hold as it is written has a digest of it behind it, so that no two labels share a file.
+    """
+    written = NOT_IN_NAMES.sub("-", visible(label))
+    short = written.encode()[:LONGEST_LABEL_BYTES].decode(errors="ignore")
+    digest = hashlib.blake2b(label.encode(errors="surrogatepass"), digest_size=4).hexdigest()
+    ending = f".{short}.png" if short == label else f".{short}-{digest}.png"
+    room = LONGEST_NAME_BYTES - len(ending.encode())
+    return f"{picture.encode(errors='surrogateescape')[:room].decode(errors='ignore')}{ending}"

@@ -68,6 +68,7 @@ class Tagger:
         vectorise: gives vectors of words.
         identity: of all that semantic vectors depend on, as plain data.
         calibration: what turns scores into confidences, if there is one.
+        name: Of the model, for messages.
 
     Example:
         >>> tagger = Tagger.load("runs/gbe")  # doctest: +SKIP
@@ -82,18 +83,21 @@ class Tagger:
         vectorise: Vectorise,
         identity: Any,
         calibration: Calibration | None = None,
+        name: str = "the model",
     ) -> None:
+        self.name = name
         self.network, self.backbone = network, backbone.to(network.device)
         self.labels, self.vectorise, self.calibration = labels, vectorise, calibration
         self.identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         self._seen = frozenset(labels.seen)
 
     @classmethod
-    def load(cls, model: str | Path) -> Tagger:
+    def load(cls, model: str | Path, *, calibrated: bool = True) -> Tagger:
         """The tagger of a finished run, or of a model that comes along.
 
         Args:
             model: the folder of a run, or "conse-imagenet" or "open-clip:…".
+            calibrated: Whether the calibration of a run is read.
 
         Raises:
             ZerotagError: there is no such run, or it is not finished.
@@ -116,7 +120,8 @@ class Tagger:
             run.labels,
             partial(vectors_for, run.settings, run.labels),
             [run.settings.model.model_dump(), digest, backbone.record()],
-            read_calibration(run.folder, digest),
+            read_calibration(run.folder, digest) if calibrated else None,
+            str(run.folder),
         )
 
     def tag(
@@ -166,7 +171,9 @@ class Tagger:
         """The same from pixels, 32 at a time."""
         with torch.inference_mode():
             batches = torch.from_numpy(pixels).split(BATCH_SIZE)
-            return torch.cat([self.network.embed(self._inputs(batch)).cpu() for batch in batches])
+            S = torch.cat([self.network.embed(self._inputs(batch)).cpu() for batch in batches])
+        self._check_finite(torch.isfinite(S).all(), "semantic vectors")
+        return S
 
     @cached_property
     def vectors_shape(self) -> tuple[int, int]:
@@ -177,7 +184,9 @@ class Tagger:
 
     def scores(self, S: Float[Tensor, "b n e"], vocabulary: Vocabulary) -> Float[np.ndarray, "b c"]:
         """Raw scores of each label, the best of its own and its aliases'."""
-        return vocabulary.of_labels(scores_of(self.network.model, S, vocabulary.W))
+        found = vocabulary.of_labels(scores_of(self.network.model, S, vocabulary.W))
+        self._check_finite(np.isfinite(found).all(), "scores")
+        return found
 
     def confidences(
         self, scores: Float[np.ndarray, "b c"], vocabulary: Vocabulary, spread: Spread | None = None
@@ -196,7 +205,13 @@ class Tagger:
     def reference_spread(self, vocabulary: Vocabulary) -> Spread:
         """The spread of each label's scores over the pictures of the calibration, which the tagger must have."""
         assert self.calibration is not None
-        return Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
+        try:
+            return Spread(len(vocabulary.names)).add(self.scores(self.calibration.reference, vocabulary))
+        except RuntimeError as error:
+            raise ZerotagError(
+                f"the calibration of {self.name} was made for another model ({str(error).splitlines()[0]}); "
+                f"run: zerotag calibrate {self.name}"
+            ) from error
 
     def rank(
         self,
@@ -245,7 +260,16 @@ class Tagger:
     ) -> Float[np.ndarray, "b c y x"]:
         """The same of several pictures as the backbone takes them."""
         batch = self._inputs(torch.from_numpy(pixels))
-        return self.network.position_scores(batch, self.vocabulary(labels).W).cpu().numpy()
+        found = self.network.position_scores(batch, self.vocabulary(labels).W).cpu().numpy()
+        self._check_finite(np.isfinite(found).all(), "heat maps")
+        return found
+
+    def _check_finite(self, finite: Any, what: str) -> None:
+        if not finite:
+            raise ZerotagError(
+                f"{self.name} gives {what} that are no numbers, so its weights are damaged or its training went wrong; "
+                "train it again, with a lower optimiser.learning_rate, or take another model"
+            )
 
     def _inputs(self, pixels: UInt8[Tensor, "b h w 3"]) -> Batch:
         """Pixels for a network with a backbone of its own, feature maps for others."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from zerotag.errors import ZerotagError
-from zerotag.labels import clean_label, lines_of
+from zerotag.labels import LONGEST_LABEL, clean_label, lines_of
 
 BLANK = "it is blank; in YAML a # begins a comment, so put quotation marks around a label with one"
 WORDING = {
@@ -24,6 +24,9 @@ WORDING = {
 
 
 def _name(text: str) -> str:
+    if len(text) > LONGEST_LABEL:
+        fault = f"it has {len(text):,} characters; a label has at most {LONGEST_LABEL:,}"
+        raise PydanticCustomError("long", fault)
     if not (name := clean_label(text)):
         raise PydanticCustomError("blank", BLANK)
     if len(lines_of(name)) > 1:
@@ -72,6 +75,17 @@ class WordFile(BaseModel):
 
 class _Texts(yaml.BaseLoader):
     """YAML whose plain words are texts, also "no", "null", "1.0" and "2024-01-01"; a key that comes twice is named."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node.
+
+        Raises:
+            ComposerError: it is an alias; a few of those, one within the other, make billions of labels.
+        """
+        if self.check_event(yaml.AliasEvent):
+            fault = "a text that begins with * needs quotation marks around it; label files have no aliases of YAML"
+            raise yaml.composer.ComposerError(None, None, fault, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping.

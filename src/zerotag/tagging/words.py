@@ -31,6 +31,7 @@ from zerotag.tagging.word_yaml import Word as Word
 from zerotag.tagging.word_yaml import parse
 
 IMAGENET = "imagenet"
+MOST_LEVELS = 100
 YAML_SUFFIXES = (".yaml", ".yml")
 
 Lookup = Callable[..., Any]
@@ -52,9 +53,25 @@ class WordList:
         texts = [text for word in self.words for text in (word.name, *word.aliases)]
         if twice := [text for text, count in Counter(texts).items() if count > 1]:
             raise ZerotagError(f"labels or aliases that come more than once: {first_few(twice)}")
+        self._check_parents()
+
+    def _check_parents(self) -> None:
+        """Follow every parent once, however long the chains are."""
+        levels: dict[str | None, int] = {}
         for word in self.words:
-            if word.name in self.above(word.name):
-                raise ZerotagError(f"the label '{word.name}' stands above itself; mend its parents")
+            chain: dict[str, None] = {}
+            name: str | None = word.name
+            while name is not None and name in self.by_name and name not in levels:
+                if name in chain:
+                    raise ZerotagError(f"the label '{name}' stands above itself; mend its parents")
+                chain[name] = None
+                name = self.by_name[name].parent
+            above = levels.get(name, 0)
+            levels |= {below: above + step for step, below in enumerate(reversed(chain), start=1)}
+            if levels[word.name] > MOST_LEVELS:
+                raise ZerotagError(
+                    f"the label '{word.name}' has more than {MOST_LEVELS} others above it; leave out some parents"
+                )
 
     @cached_property
     def by_name(self) -> dict[str, Word]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,30 +16,22 @@ from torch.optim import Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from zerotag.errors import ZerotagError
+from zerotag.json_files import damaged
+from zerotag.locks import held
 from zerotag.metrics import average_precision
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
-from zerotag.storage import write_atomically
-from zerotag.training.checkpoint import load_checkpoint, save_checkpoint, save_tensors
+from zerotag.training.checkpoint import load_tensors, load_weights, save_tensors
+from zerotag.training.log import Line, read_log, write_log
 from zerotag.training.network import Batch, Network, embed_all, scores_of
 from zerotag.training.prepare import Examples, prepare
 from zerotag.training.processes import Processes, processes
 from zerotag.training.run import Run
 from zerotag.training.settings import OptimiserSettings, Settings
+from zerotag.training.state import START_AGAIN, State, load_checkpoint, save_checkpoint
 
 CHECKPOINT_EVERY_SECONDS = 60
-
-
-@dataclass
-class State:
-    """How far the training is; all that a checkpoint holds besides tensors."""
-
-    step: int = 0
-    epoch_loss: float = 0.0
-    without_labels: int = 0
-    seconds: float = 0.0
-    best_epoch: int = 0
-    best_score: float = -1.0
+INSTEAD = "choose another --out"
 
 
 def train(settings: Settings, folder: Path, *, resume: bool = False, progress: Progress = silent) -> Run:
@@ -57,9 +48,10 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: P
         progress: told of each step.
 
     Raises:
-        ZerotagError: the folder holds a run already, or data, vectors or settings do not fit together.
+        ZerotagError: the folder holds a run already, another process writes to it, or data, vectors or settings do
+            not fit together.
     """
-    with processes() as all_processes:
+    with processes() as all_processes, held(folder, INSTEAD) if all_processes.is_first else nullcontext():
         return _train(settings, folder, resume, all_processes, all_processes.reporting(progress))
 
 
@@ -81,13 +73,13 @@ def _train(settings: Settings, folder: Path, resume: bool, together: Processes, 
     schedule = _schedule(settings.optimiser, optimiser, steps_per_epoch)
     state = State()
     if resume and run.checkpoint.exists():
-        state = State(**load_checkpoint(run.checkpoint, network, optimiser, schedule))
+        state = _continued(run, network, optimiser, steps_per_epoch)
+        schedule.last_epoch = state.step
     together.wait()
     if together.is_first:
         # a killed run may have logged an epoch that its checkpoint does not know yet; that epoch comes again
-        _write_log(run, [line for line in run.log() if line["step"] <= state.step])
+        write_log(run.log_file, state.log)
 
-    best = folder / "best.safetensors"
     total = steps_per_epoch * settings.optimiser.epochs
     fit_W = fit.W.to(network.device)
     began, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -113,24 +105,42 @@ def _train(settings: Settings, folder: Path, resume: bool, together: Processes, 
         state.without_labels += int(without if settings.optimiser.superpose else together.sum(without))
         state.seconds = time.monotonic() - began
         progress(f"Training {run.settings.model.name}", state.step, total)
+        if not math.isfinite(state.epoch_loss):
+            epoch = (state.step - 1) // steps_per_epoch + 1
+            raise ZerotagError(f"the loss is no longer a number in epoch {epoch}; lower optimiser.learning_rate")
         epoch_ends = state.step % steps_per_epoch == 0
         if epoch_ends:
-            if not np.isfinite(state.epoch_loss):
-                raise ZerotagError(
-                    f"the loss is no longer a number in epoch {state.step // steps_per_epoch}; "
-                    "lower optimiser.learning_rate"
-                )
             if together.is_first:
-                _end_epoch(run, network, held_out, state, schedule, steps_per_epoch, best)
+                _end_epoch(run, network, held_out, state, schedule, steps_per_epoch)
             state.epoch_loss, state.without_labels = 0.0, 0
             together.wait()
         if together.is_first and (epoch_ends or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
-            save_checkpoint(run.checkpoint, network, optimiser, schedule, vars(state))
+            save_checkpoint(run.checkpoint, network, optimiser, state)
             saved = time.monotonic()
     if together.is_first:
-        best.replace(run.weights)
+        run.best.replace(run.weights)
     together.wait()
     return run
+
+
+def _continued(run: Run, network: Network, optimiser: Optimizer, steps_per_epoch: int) -> State:
+    """The state that the checkpoint of a run holds.
+
+    Raises:
+        ZerotagError: it is not one of this training, or the weights of the best epoch are not beside it.
+    """
+    state = load_checkpoint(run.checkpoint, network, optimiser)
+    if state.step >= steps_per_epoch and not state.log:  # as checkpoints of earlier versions are
+        state.log = [line for line in read_log(run.log_file) if line.step <= state.step]
+    if not state.fits(steps_per_epoch, run.settings.optimiser.epochs):
+        raise damaged(run.checkpoint, "it is of a training of another length", START_AGAIN)
+    if state.best_epoch:
+        delete = f"delete {run.checkpoint} to train from the start, with --resume"
+        weights, plain = load_tensors(run.best, delete)
+        load_weights(copy.deepcopy(network), weights, run.best)
+        if not isinstance(epoch := plain.get("epoch"), int) or epoch < state.best_epoch:
+            raise damaged(run.best, f"it is not of epoch {state.best_epoch}, which was the best one", delete)
+    return state
 
 
 def _batches(
@@ -164,25 +174,25 @@ def _end_epoch(
     state: State,
     schedule: LRScheduler,
     steps_per_epoch: int,
-    best: Path,
 ) -> None:
     epoch = state.step // steps_per_epoch
-    line = {
-        "epoch": epoch,
-        "step": state.step,
-        "loss": state.epoch_loss,
-        "pictures_without_labels": state.without_labels,
-        "learning_rate": schedule.get_last_lr()[0],
-        "seconds": round(state.seconds, 1),
-    }
+    line = Line(
+        epoch=epoch,
+        step=state.step,
+        loss=state.epoch_loss,
+        pictures_without_labels=state.without_labels,
+        learning_rate=float(schedule.get_last_lr()[0]),
+        seconds=round(state.seconds, 1),
+    )
     score = float(epoch)
     if held_out is not None:
         score = held_out_map(network, held_out)
-        line |= {} if math.isnan(score) else {"held_out_map": score}
+        line.held_out_map = None if math.isnan(score) else score
     if score > state.best_score or not state.best_epoch:
         state.best_score, state.best_epoch = (state.best_score if math.isnan(score) else score), epoch
-        save_tensors(best, network.state_dict(), {"epoch": epoch})
-    _write_log(run, [*run.log(), line])
+        save_tensors(run.best, network.state_dict(), {"epoch": epoch})
+    state.log.append(line)
+    write_log(run.log_file, state.log)
 
 
 def held_out_map(network: Network, held_out: Examples) -> float:
@@ -192,6 +202,8 @@ def held_out_map(network: Network, held_out: Examples) -> float:
     """
     S = embed_all(network, held_out.inputs, held_out.indices)
     scores = scores_of(network.model, S, held_out.W)
+    if not np.isfinite(scores).all():
+        raise ZerotagError("the scores of held-out pictures are no longer numbers; lower optimiser.learning_rate")
     precision = average_precision(scores, held_out.positives())
     return math.nan if np.isnan(precision).all() else float(np.nanmean(precision))
 
@@ -225,7 +237,3 @@ def _warm_cosine(settings: OptimiserSettings, total: int) -> Callable[[int], flo
         return last + (1 - last) * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
 
     return factor
-
-
-def _write_log(run: Run, lines: list[dict[str, Any]]) -> None:
-    write_atomically(run.folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zerotag.backbones import Backbone, create_backbone, frozen_backbone
 from zerotag.datasets import TRAIN, PictureDataset, StoredMaps, load_dataset
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, shown
 from zerotag.features import cached_features
 from zerotag.kept_maps import kept_maps
 from zerotag.labels import LabelSet, split_labels
-from zerotag.models import create_model
+from zerotag.models import TaggingModel, create_model
 from zerotag.progress import Progress, silent
-from zerotag.training.checkpoint import load_tensors, load_weights
+from zerotag.training.checkpoint import check_weights, load_tensors, load_weights
 from zerotag.training.network import Inputs, Network, Pixels, default_device
 from zerotag.training.run import Run, current_versions, load_run
 from zerotag.training.settings import Settings
@@ -76,7 +77,7 @@ def prepare(
     def examples(rows: np.ndarray, chosen: np.ndarray) -> Examples:
         return Examples(inputs, dataset, rows, seen[chosen], W[chosen])
 
-    run = earlier or Run(
+    run = Run(
         folder,
         settings,
         labels,
@@ -85,6 +86,9 @@ def prepare(
         vectors=vectors.to_dict(),
         versions=current_versions(settings.model.name),
     )
+    if earlier is not None:
+        _check_same(earlier, run)
+        run = earlier
     judged = held_labels if len(held_labels) else fit_labels
     held_out = examples(held_rows, judged) if len(held_rows) else None
     return run, network, examples(fit_rows, fit_labels), held_out
@@ -144,7 +148,7 @@ def build_network(
     settings: Settings, source: Backbone | StoredMaps, channels: dict[int, int], W: Float[Tensor, "c d"]
 ) -> Network:
     """The model of the settings for labels with vectors ``W``, with first weights drawn from torch's random state."""
-    model = create_model(settings.model.name, channels=channels, vector_dim=W.shape[1], **settings.model.options)
+    model = _new_model(settings, channels, W.shape[1])
     model.meet_labels(W)
     trained = source if isinstance(source, Backbone) and settings.backbone.train else None
     return Network(model, trained).to(default_device())
@@ -199,14 +203,35 @@ def load_network(run: Run, W: Float[Tensor, "c d"], source: Backbone | StoredMap
             f"{run.folder} was trained on {run.backbone}, but here feature maps come from {source.record()}; "
             "install the versions named in its run.json"
         )
-    trained = [column for column, label in enumerate(run.labels.seen) if label not in set(run.held_out_labels)]
+    held_out = set(run.held_out_labels)
+    trained = [column for column, label in enumerate(run.labels.seen) if label not in held_out]
+    weights, _ = load_tensors(run.weights)
+    with torch.device("meta"):  # no memory is taken for a model that is larger than its weights
+        model = _new_model(run.settings, channels, W.shape[1])
+    check_weights({f"model.{name}": tensor for name, tensor in model.state_dict().items()}, weights, run.weights)
     network = build_network(run.settings, source, channels, W[trained])
-    load_weights(network, load_tensors(run.weights)[0], run.weights)
+    load_weights(network, weights, run.weights)
     return network.eval()
+
+
+def _new_model(settings: Settings, channels: dict[int, int], vector_dim: int) -> TaggingModel:
+    name, options = settings.model.name, settings.model.options
+    try:
+        return create_model(name, channels=channels, vector_dim=vector_dim, **options)
+    except ZerotagError:
+        raise
+    except Exception as error:  # whatever torch says of a size that is none
+        reason = shown(str(error)).strip().splitlines()[0]
+        raise ZerotagError(f"model {name} cannot be made with the options {options} ({reason}); set others") from error
 
 
 def _earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
     if not (folder / "run.json").exists():
+        if orphans := sorted(file.name for file in folder.glob("*.safetensors")):
+            raise ZerotagError(
+                f"{folder} holds {', '.join(orphans)}, but not the run.json that says what they are; put it back, "
+                "delete them, or choose another --out"
+            )
         return None
     if not resume:
         raise ZerotagError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
@@ -218,6 +243,17 @@ def _earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
             "choose another --out"
         )
     return earlier
+
+
+def _check_same(earlier: Run, now: Run) -> None:
+    """Refuse to go on with a run whose labels, vectors or feature maps are others by now."""
+    parts = ("labels", "held_out_labels", "vectors", "backbone")
+    changed = [name.replace("_", "-") for name in parts if getattr(earlier, name) != getattr(now, name)]
+    if changed and not earlier.is_finished:
+        raise ZerotagError(
+            f"the run in {earlier.folder} began with other {' and '.join(changed)} than its settings come to now, so "
+            "it cannot be gone on with; choose another --out"
+        )
 
 
 def _hold_out(items: np.ndarray, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -13,14 +13,46 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotag import losses
 from zerotag.errors import ZerotagError
+from zerotag.json_files import damaged, first_fault, read_json
 from zerotag.labels import LabelSet
 from zerotag.models import MODELS, layers
 from zerotag.storage import write_atomically
+from zerotag.training.checkpoint import TRAIN_AGAIN
+from zerotag.training.log import read_log
 from zerotag.training.settings import Settings, validate_settings
+
+COPY = "copy the run to a folder of your own"
+Label = Annotated[str, Field(min_length=1, max_length=10_000)]
+Stride = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,3})$")]
+
+
+class BackboneRecord(BaseModel):
+    """What is read of the record of the feature maps; the rest is compared as a whole."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    name: str
+    channels: Annotated[dict[Stride, Annotated[int, Field(ge=1, le=2**20)]], Field(min_length=1)]
+
+
+class Record(BaseModel):
+    """What ``run.json`` holds."""
+
+    model_config = ConfigDict(strict=True)
+
+    settings: dict[str, Any]
+    seen_labels: list[Label]
+    unseen_labels: list[Label]
+    held_out_labels: list[Label]
+    backbone: BackboneRecord
+    vectors: dict[str, Any]
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +83,11 @@ class Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
+    def best(self) -> Path:
+        """The weights of the best epoch so far, while training goes on."""
+        return self.folder / "best.safetensors"
+
+    @property
     def weights(self) -> Path:
         """The chosen weights."""
         return self.folder / "model.safetensors"
@@ -78,10 +115,18 @@ class Run:
         }
         write_atomically(self.folder / "run.json", json.dumps(record, indent=1))
 
+    @property
+    def log_file(self) -> Path:
+        """Where the log is kept."""
+        return self.folder / "log.jsonl"
+
     def log(self) -> list[dict[str, Any]]:
-        """The lines of the log, one an epoch."""
-        file = self.folder / "log.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        """The lines of the log, one an epoch.
+
+        Raises:
+            ZerotagError: A line is damaged.
+        """
+        return [line.model_dump(exclude_none=True) for line in read_log(self.log_file)]
 
 
 def load_run(folder: Path) -> Run:
@@ -93,20 +138,38 @@ def load_run(folder: Path) -> Run:
     file = folder / "run.json"
     if not file.exists():
         raise ZerotagError(f"{folder} holds no run; make one with: zerotag train CONFIG.yaml --out {folder}")
+    plain = read_json(file, TRAIN_AGAIN)
     try:
-        record = json.loads(file.read_text())
-        labels = LabelSet(tuple(record["seen_labels"]), tuple(record["unseen_labels"]))
-        return Run(
-            folder,
-            validate_settings(record["settings"], str(file)),
-            labels,
-            tuple(record["held_out_labels"]),
-            record["backbone"],
-            record["vectors"],
-            record["versions"],
-        )
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ZerotagError(f"{file} is damaged ({error!r}); train the run again") from error
+        record = Record.model_validate(plain)
+    except ValidationError as error:
+        raise damaged(file, first_fault(error), TRAIN_AGAIN) from error
+    try:
+        labels = LabelSet(tuple(record.seen_labels), tuple(record.unseen_labels))
+    except ZerotagError as error:
+        raise damaged(file, str(error), TRAIN_AGAIN) from error
+    held_out = set(record.held_out_labels)
+    if not held_out < set(labels.seen):
+        raise damaged(file, "its held-out labels are not some of the seen ones", TRAIN_AGAIN)
+    return Run(
+        folder,
+        validate_settings(record.settings, str(file)),
+        labels,
+        tuple(record.held_out_labels),
+        plain["backbone"],
+        record.vectors,
+        record.versions,
+    )
+
+
+def last_epoch(run: Run) -> dict[str, Any]:
+    """The last line of a run's log.
+
+    Raises:
+        ZerotagError: The log is damaged, or empty.
+    """
+    if not (log := run.log()):
+        raise ZerotagError(f"{run.log_file} is not there or empty; delete {run.folder}, and train it again")
+    return log[-1]
 
 
 def current_versions(model: str) -> dict[str, str]:

@@ -11,18 +11,26 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zerotag.datasets.pocket import BUILDERS
-from zerotag.errors import UnknownNameError, ZerotagError
+from zerotag.errors import UnknownNameError, ZerotagError, shown
+from zerotag.json_files import read_bytes
 from zerotag.models import list_models
 from zerotag.vectors import MINILM
 
+LARGEST_BYTES = 2**20
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Side = Annotated[int, Field(ge=1, le=2**14)]
+Option = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | None
 
 
 def _absolute(name: str) -> str:
     """A path that holds from every working directory; a name that is known, or no path, stays as it is."""
-    known = name == MINILM or name in BUILDERS
-    return name if known or not Path(name).exists() else str(Path(name).resolve())
+    if name == MINILM or name in BUILDERS:
+        return name
+    try:
+        return str(Path(name).resolve()) if Path(name).exists() else name
+    except (OSError, ValueError) as error:
+        raise ValueError(f"'{shown(name[:80])}' cannot be the name of a file or folder") from error
 
 
 NameOrPath = Annotated[str, AfterValidator(_absolute)]
@@ -31,7 +39,7 @@ NameOrPath = Annotated[str, AfterValidator(_absolute)]
 class Section(BaseModel):
     """A part of the settings; a name it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneSettings(Section):
@@ -42,8 +50,8 @@ class BackboneSettings(Section):
     """
 
     name: str = "tf_efficientnet_lite0"
-    size_px: Count = 224
-    map_side: Count | None = None
+    size_px: Side = 224
+    map_side: Side | None = None
     pretrained: bool = True
     train: bool = False
 
@@ -65,7 +73,7 @@ class ModelSettings(Section):
     """A registered model and the options of its constructor."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Option | list[Option]] = {}
 
     @model_validator(mode="after")
     def _is_registered(self) -> ModelSettings:
@@ -119,7 +127,7 @@ class Settings(Section):
     labels: LabelSettings = LabelSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     selection: SelectionSettings = SelectionSettings()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 def list_recipes() -> list[str]:
@@ -138,20 +146,28 @@ def load_settings(config: str | Path, changes: Sequence[str] = ()) -> Settings:
     path = Path(config)
     recipe = path.name if path.suffix else f"{path.name}.yaml"
     if path.is_file():
-        text = path.read_text()
+        text = _text(path)
     elif len(path.parts) == 1 and recipe in list_recipes():
         text = (resources.files("zerotag") / "experiments" / recipe).read_text()
     else:
         raise ZerotagError(f"there is no settings file {config}; recipes that come along: {', '.join(list_recipes())}")
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ZerotagError(f"{config} is not valid YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ZerotagError(f"{config} is not valid YAML: {shown(' '.join(str(error).split()))}") from error
     if not isinstance(tree, dict):
         raise ZerotagError(f"{config} holds no settings; expected lines such as 'data: pocket-scenes'")
     for change in changes:
         _apply(tree, change)
     return validate_settings(tree, str(config))
+
+
+def _text(path: Path) -> str:
+    content = read_bytes(path, "name another settings file", LARGEST_BYTES)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ZerotagError(f"{path} is not UTF-8; save it as UTF-8") from error
 
 
 def validate_settings(tree: dict[str, Any], where: str) -> Settings:
