@@ -56,7 +56,9 @@ def served(app: ASGIApp, protocol: type[Connection]) -> Iterator[Address]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield Address(listening.getsockname()[1])
-    server.should_exit = True
-    thread.join(10)
+    try:
+        yield Address(listening.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(10)
     assert not thread.is_alive()

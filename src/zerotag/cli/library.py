@@ -57,13 +57,16 @@ def serve(
     what: Annotated[str, typer.Argument(metavar="CATALOGUE|RUN", help="A tagged folder or its catalogue; or a model.")],
     labels: Annotated[str | None, typer.Option(help="Words to begin with, as for zerotag tag.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8017,
+    any_user: Annotated[bool, typer.Option("--any-user", help="Answer other users of this machine too.")] = False,
 ) -> None:
     """Open a page in the browser's reach: drop pictures in, type words, see where and how sure, browse and search.
 
-    The server answers to this machine alone. Programs find its forms at /openapi.json.
+    The server answers to this machine alone and, on Linux, to the user who started it and to root; elsewhere, and with
+    --any-user, every user of this machine may see the pictures, set words and give verdicts. Programs find its forms at
+    /openapi.json. Ctrl-C or SIGTERM ends it within five seconds.
 
     Example: `zerotag serve holiday`
     """
     from zerotag.server.run import run
 
-    run(what, labels, port)
+    run(what, labels, port, any_user=any_user)

@@ -10,10 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 import h11
+from starlette.responses import JSONResponse
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from zerotag.server.answers import RETRY, as_bytes, problem
+from zerotag.server.users import Users
 
 SECONDS_FOR_A_HEAD = 10.0
 SECONDS_KEPT = 20
@@ -58,12 +60,16 @@ class Connection(H11Protocol):
     that was answered before it was whole likewise. What was sent has to be taken within twenty seconds a piece.
 
     One connection too many takes the place of that which has asked nothing for the longest time.
+
+    Attributes:
+        users: Whose connections are read; everybody's where it is None.
     """
 
     seconds_for_a_head = SECONDS_FOR_A_HEAD
     seconds_for_a_piece = SECONDS_FOR_A_PIECE
     seconds_for_an_answer = SECONDS_FOR_AN_ANSWER
     most = MOST_CONNECTIONS
+    users: Users | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -81,7 +87,9 @@ class Connection(H11Protocol):
         self.flow = OneRequest(transport, self.conn)
         transport.set_write_buffer_limits(high=0)  # so that what waits to be taken is always known of
         self._end_in("head", self.seconds_for_a_head)
-        if len(self.connections) > self.most:
+        if self._is_of_another_user():
+            self._turn_away(problem(403, "this server answers the user who started it alone; see zerotag serve --help"))
+        elif len(self.connections) > self.most:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,8 +142,9 @@ class Connection(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(as_bytes(problem(400, "this is no request of HTTP/1.1")))
-        self.transport.close()
+            self._turn_away(problem(400, "this is no request of HTTP/1.1"))
+        else:
+            self.transport.close()
 
     def _should_upgrade(self) -> bool:
         return False
@@ -148,8 +157,16 @@ class Connection(H11Protocol):
             self.connections.discard(longest)
             longest.transport.abort()
         else:
-            self.transport.write(as_bytes(problem(503, "too many connections; ask again in a moment", RETRY)))
-            self.transport.close()
+            self._turn_away(problem(503, "too many connections; ask again in a moment", RETRY))
+
+    def _is_of_another_user(self) -> bool:
+        if self.users is None or self.client is None or self.server is None:
+            return False
+        return not self.users.may_ask(self.client, (self.server[0], self.server[1] or 0))
+
+    def _turn_away(self, answer: JSONResponse) -> None:
+        self.transport.write(as_bytes(answer))
+        self.transport.close()
 
     def _end_in(self, name: str, seconds: float) -> None:
         """Give the connection up after a time, unless it goes on; a clock that runs already runs on."""

@@ -16,7 +16,7 @@ from zerotag.tagging.words import read_words
 ADDRESS = "127.0.0.1"
 
 
-def run(what: str, labels: str | None, port: int) -> None:
+def run(what: str, labels: str | None, port: int, *, any_user: bool = False) -> None:
     """Serve until it is stopped, which takes five seconds at most.
 
     Raises:
@@ -43,4 +43,4 @@ def run(what: str, labels: str | None, port: int) -> None:
         except OSError as error:
             raise ZerotagError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
         print(f"http://{ADDRESS}:{listening.getsockname()[1]}  (Ctrl-C stops it)", flush=True)
-        serve(create_app(service), listening)
+        serve(create_app(service), listening, any_user=any_user)

@@ -13,21 +13,31 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from zerotag.server.connections import ACCEPTED_AT_ONCE, SECONDS_KEPT, Connection, most_connections
+from zerotag.server.users import Users
 
 SECONDS_TO_FINISH = 3
 SECONDS_TO_STOP = 5
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
+def serve(app: ASGIApp, listening: socket.socket, *, any_user: bool = False) -> None:
     """Serve until the process is told to stop.
 
     Requests that are being answered have three seconds more; then they are answered 503. Two seconds later the process
     ends, even where a thread is at work or waits for a locked catalogue: a catalogue is whole whenever that happens.
+
+    Args:
+        app: What answers.
+        listening: Socket that clients connect to.
+        any_user: Whether other users of this machine may ask.
     """
-    Connection.most = most_connections()
+
+    class Accepted(Connection):
+        most = most_connections()
+        users = None if any_user else Users(listening.getsockname())
+
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=Accepted,
         ws="none",
         loop="asyncio",
         log_level="warning",
