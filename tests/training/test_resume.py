@@ -57,7 +57,7 @@ def uninterrupted(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFac
 def drive(settings: dict[str, Any], folder: Path, moment: str, number: float) -> int | None:
     """Exit code of a process that trains; a fork server imports torch once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["zerotag.training.loop", "torch._dynamo", "timm"])
+    context.set_forkserver_preload(["zerotag.tagging.calibrate", "torch._dynamo", "timm", "pytest"])
     process = context.Process(target=train_until, args=(settings, folder, moment, number))
     process.start()
     process.join()
