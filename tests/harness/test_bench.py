@@ -22,6 +22,7 @@ from zerotag.harness.methods import method_recipe
 from zerotag.harness.results import write_parquet
 from zerotag.harness.worker import do
 from zerotag.labels import SETTINGS
+from zerotag.locks import held
 from zerotag.models import list_models
 from zerotag.reporting.bench_page import verdict, write_bench
 
@@ -203,5 +204,21 @@ def test_the_command_line_prints_the_tables(benched: list[Row], squares: Path, c
 def test_a_damaged_outcome_is_named(benched: list[Row], tmp_path: Path) -> None:
     job = replace(benched[0].job, folder=tmp_path)
     job.outcome_file.write_text("{")
+    with pytest.raises(ZerotagError, match=r"outcome.json is damaged.*delete it and run the bench again"):
+        job.outcome()
+
+
+def test_two_benches_are_not_kept_in_one_folder(squares: Path, changes: list[str], tmp_path: Path) -> None:
+    refused = pytest.raises(ZerotagError, match=r"another process is writing to .* or choose another --out")
+    with held(tmp_path, "wait"), refused:
+        bench(str(squares), [Variant.named("labelem")], tmp_path, num_seeds=1, changes=changes)
+
+
+@pytest.mark.parametrize(
+    "damage", [("resampled_map", {}), ("settings", {}), ("train_seconds", "long"), ("peak_memory_bytes", [])]
+)
+def test_an_outcome_of_another_kind_is_named(benched: list[Row], tmp_path: Path, damage: tuple[str, object]) -> None:
+    job = replace(benched[0].job, folder=tmp_path)
+    job.outcome_file.write_text(json.dumps(dict([*(benched[0].outcome or {}).items(), damage])))
     with pytest.raises(ZerotagError, match=r"outcome.json is damaged.*delete it and run the bench again"):
         job.outcome()

@@ -1,4 +1,4 @@
-"""Run folders of strangers and from bad disks: a sentence for each, and no label that numbers of no kind have chosen."""
+"""Run folders of strangers and from bad disks: a sentence for each, and no labels where numbers are none."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_a_whole_run_is_found_whole(run: Path, toy_settings: dict[str, Any]) -> 
     assert {finding.state for finding in found if finding.name != results.FILE} == {"ok"}
     assert {finding.name: finding.state for finding in found}[results.FILE] in ("missing", "ok")
     (run / "run.json").unlink()
-    with pytest.raises(ZerotagError, match="holds .*model.safetensors, but not the run.json"):
+    with pytest.raises(ZerotagError, match=r"holds .*model\.safetensors, but not the run\.json"):
         loop.train(validate_settings(toy_settings, "test"), run, resume=True)
 
 

@@ -21,7 +21,7 @@ from zerotag.models import TaggingModel, create_model
 from zerotag.progress import Progress, silent
 from zerotag.training.checkpoint import check_weights, load_tensors, load_weights
 from zerotag.training.network import Inputs, Network, Pixels, default_device
-from zerotag.training.run import Run, current_versions, load_run
+from zerotag.training.run import Run, check_same, current_versions, earlier_run
 from zerotag.training.settings import Settings
 from zerotag.vectors import VectorReport, label_vectors
 
@@ -60,7 +60,7 @@ def prepare(
         ZerotagError: ``folder`` holds a run that is not to be, or cannot be, gone on with; or data, label vectors
             and model do not fit together.
     """
-    earlier = _earlier_run(settings, folder, resume)
+    earlier = earlier_run(settings, folder, resume)
     dataset = load_dataset(settings.data)
     labels = labels_of(settings, dataset)
     W, vectors = vectors_for(settings, labels, progress=progress)
@@ -87,7 +87,7 @@ def prepare(
         versions=current_versions(settings.model.name),
     )
     if earlier is not None:
-        _check_same(earlier, run)
+        check_same(earlier, run)
         run = earlier
     judged = held_labels if len(held_labels) else fit_labels
     held_out = examples(held_rows, judged) if len(held_rows) else None
@@ -223,37 +223,6 @@ def _new_model(settings: Settings, channels: dict[int, int], vector_dim: int) ->
     except Exception as error:  # whatever torch says of a size that is none
         reason = shown(str(error)).strip().splitlines()[0]
         raise ZerotagError(f"model {name} cannot be made with the options {options} ({reason}); set others") from error
-
-
-def _earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
-    if not (folder / "run.json").exists():
-        if orphans := sorted(file.name for file in folder.glob("*.safetensors")):
-            raise ZerotagError(
-                f"{folder} holds {', '.join(orphans)}, but not the run.json that says what they are; put it back, "
-                "delete them, or choose another --out"
-            )
-        return None
-    if not resume:
-        raise ZerotagError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
-    earlier = load_run(folder)
-    old, new = earlier.settings.model_dump(), settings.model_dump()
-    if changed := [name for name in new if new[name] != old[name]]:
-        raise ZerotagError(
-            f"the run in {folder} has other settings ({', '.join(changed)}), so it cannot be gone on with; "
-            "choose another --out"
-        )
-    return earlier
-
-
-def _check_same(earlier: Run, now: Run) -> None:
-    """Refuse to go on with a run whose labels, vectors or feature maps are others by now."""
-    parts = ("labels", "held_out_labels", "vectors", "backbone")
-    changed = [name.replace("_", "-") for name in parts if getattr(earlier, name) != getattr(now, name)]
-    if changed and not earlier.is_finished:
-        raise ZerotagError(
-            f"the run in {earlier.folder} began with other {' and '.join(changed)} than its settings come to now, so "
-            "it cannot be gone on with; choose another --out"
-        )
 
 
 def _hold_out(items: np.ndarray, fraction: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -161,6 +161,46 @@ def load_run(folder: Path) -> Run:
     )
 
 
+def earlier_run(settings: Settings, folder: Path, resume: bool) -> Run | None:
+    """The run that is to be gone on with; None where the folder holds none.
+
+    Raises:
+        ZerotagError: there is one and ``resume`` is not set, it has other settings, or lacks its record.
+    """
+    if not (folder / "run.json").exists():
+        if orphans := sorted(file.name for file in folder.glob("*.safetensors")):
+            raise ZerotagError(
+                f"{folder} holds {', '.join(orphans)}, but not the run.json that says what they are; put it back, "
+                "delete them, or choose another --out"
+            )
+        return None
+    if not resume:
+        raise ZerotagError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
+    earlier = load_run(folder)
+    old, new = earlier.settings.model_dump(), settings.model_dump()
+    if changed := [name for name in new if new[name] != old[name]]:
+        raise ZerotagError(
+            f"the run in {folder} has other settings ({', '.join(changed)}), so it cannot be gone on with; "
+            "choose another --out"
+        )
+    return earlier
+
+
+def check_same(earlier: Run, now: Run) -> None:
+    """Refuse to go on with a run whose labels, vectors or feature maps are others by now.
+
+    Raises:
+        ZerotagError: they are.
+    """
+    parts = ("labels", "held_out_labels", "vectors", "backbone")
+    changed = [name.replace("_", "-") for name in parts if getattr(earlier, name) != getattr(now, name)]
+    if changed and not earlier.is_finished:
+        raise ZerotagError(
+            f"the run in {earlier.folder} began with other {' and '.join(changed)} than its settings come to now, so "
+            "it cannot be gone on with; choose another --out"
+        )
+
+
 def last_epoch(run: Run) -> dict[str, Any]:
     """The last line of a run's log.
 

@@ -104,9 +104,9 @@ def _slots(optimiser: Optimizer, tensors: dict[str, Tensor]) -> dict[int, dict[s
             if tensor.shape != shape or not tensor.is_floating_point():
                 raise ValueError(f"'{name}' has another shape, or other numbers, than the weights it belongs to")
             found.setdefault(int(index), {})[slot] = tensor
-    for index, slots in found.items():
+    for number, slots in found.items():
         if missing := expected - slots.keys():
-            raise ValueError(f"'optimiser.{index}.{min(missing)}' is missing")
+            raise ValueError(f"'optimiser.{number}.{min(missing)}' is missing")
     return found
 
 
