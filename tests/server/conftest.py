@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from serving import Address, served
 from starlette.testclient import TestClient
 
 from zerotag.server.app import create_app
 from zerotag.server.bodies import Bodies
+from zerotag.server.connections import Connection
 from zerotag.server.service import Service
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import Rule
@@ -60,3 +63,40 @@ def no_mistake(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing reaches the server's last resort, which answers 500 and logs a line."""
     yield
     assert [r.getMessage() for r in caplog.get_records("call") if r.name == "zerotag.server.limits"] == []
+
+
+class Hasty(Connection):
+    seconds_for_a_head = 0.4
+    seconds_for_a_piece = 0.4
+    seconds_for_an_answer = 1.5
+    most = 40
+
+
+@pytest.fixture(scope="module")
+def service(toy_run: Path) -> Iterator[Service]:
+    service = Service(str(toy_run), Tagger.load(toy_run))
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def hasty(service: Service) -> Iterator[Address]:
+    bodies = Bodies(max_bytes=400_000, max_bytes_in_all=1_000_000, max_waiting=20, seconds=0.4, seconds_in_all=0.8)
+    with served(create_app(service, bodies=bodies), Hasty) as address:
+        yield address
+
+
+@pytest.fixture
+def nothing_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No client is worth more than a line, and none a traceback."""
+    yield
+    records = caplog.get_records("call")
+    assert [r.getMessage() for r in records if r.exc_info or r.levelno > logging.WARNING] == []
+
+
+@pytest.fixture
+def large(service: Service, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """An answer that no buffer of the system holds."""
+    content = bytes(30 * 2**20)
+    monkeypatch.setattr(Service, "exported", lambda *_: content)
+    return content

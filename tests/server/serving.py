@@ -34,6 +34,8 @@ class Address:
         return self.ask(HEALTH).startswith(b"HTTP/1.1 200 OK")
 
 
+HEAD = b"POST /tag HTTP/1.1\r\nHost: localhost\r\n"
+EXPORT = b"GET /export HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
