@@ -8,16 +8,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from tempfile import TemporaryFile
-from typing import Literal
 
 import torch
 
 from zerotag.backbones import frozen_backbone
 from zerotag.datasets.archives import npm_command
 from zerotag.errors import ZerotagError
+from zerotag.findings import Finding
 from zerotag.precision import autocast, autocast_dtype
 from zerotag.registry_weights import REGISTRY_WEIGHTS
 from zerotag.storage import CACHE, cache_folder
@@ -35,15 +34,6 @@ PACKAGES = {
 }
 NPM_TIMEOUT_SECONDS = 30
 BATCH_SIZE, BATCHES = 16, 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    state: Literal["ok", "missing", "failed"]
-    detail: str
 
 
 def examine() -> list[Finding]:

@@ -16,8 +16,8 @@ from zerotag.published import Published, doubts, implied_q
 
 if TYPE_CHECKING:  # a command prints one table, and need not wait for the packages behind the others
     from zerotag.datasets.check import DatasetCheck
-    from zerotag.doctor import Finding
     from zerotag.evaluation import PointingGame
+    from zerotag.findings import Finding
     from zerotag.judgement import Report
     from zerotag.tagging.calibrate import Trust
     from zerotag.tagging.library import Summary
