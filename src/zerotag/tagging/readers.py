@@ -23,11 +23,11 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 from PIL import Image
 
 from zerotag.images import BadPictureError, NeedsMemoryError, is_access, open_sized, squared
-from zerotag.tagging.workers import WorkerContext
+from zerotag.tagging.workers import Workers
 
 SECONDS_A_FILE = 10.0
 WORKER_BYTES = 512 * 2**20
@@ -126,7 +126,7 @@ class Readers:
     def __init__(self, *, seconds: float = SECONDS_A_FILE, num_workers: int | None = None) -> None:
         self.seconds, self.num_workers = seconds, num_workers or os.cpu_count() or 1
         self._pool = self._new_pool()
-        self._large_pool: ProcessPool | None = None
+        self._large_pool: Workers | None = None
         self._one_at_a_time = Lock()
 
     def __enter__(self) -> Readers:
@@ -136,14 +136,12 @@ class Readers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for pool in self._pools():
-            pool.close() if error is None else pool.stop()
-            pool.join()
+            pool.finish() if error is None else pool.stop()
 
     def close(self) -> None:
         """Stop the workers, whatever they are at."""
         for pool in self._pools():
             pool.stop()
-            pool.join()
 
     def one(self, read: Callable[[Any], Result], item: Any) -> Result | Refusal:
         """What ``read`` makes of one file or of its content."""
@@ -157,7 +155,7 @@ class Readers:
             read: a function that other processes can import, or a partial of one.
             paths: the files.
         """
-        ahead: deque[tuple[Any, ProcessPool, Future[Any]]] = deque()
+        ahead: deque[tuple[Any, Workers, Future[Any]]] = deque()
         for path in paths:
             ahead.append(self._scheduled(read, path))
             if len(ahead) > AHEAD:
@@ -165,37 +163,37 @@ class Readers:
         while ahead:
             yield self._next(read, ahead)
 
-    def _pools(self) -> list[ProcessPool]:
+    def _pools(self) -> list[Workers]:
         return [pool for pool in (self._pool, self._large_pool) if pool is not None]
 
-    def _new_pool(self) -> ProcessPool:
-        return ProcessPool(self.num_workers, initializer=_bounded, initargs=[WORKER_BYTES], context=WorkerContext())
+    def _new_pool(self) -> Workers:
+        return Workers(self.num_workers, _bounded, WORKER_BYTES)
 
-    def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, ProcessPool, Future[Any]]:
+    def _scheduled(self, read: Callable[[Any], Any], item: Any) -> tuple[Any, Workers, Future[Any]]:
         try:
-            return item, self._pool, self._pool.schedule(read, args=[item], timeout=self.seconds)
-        except RuntimeError:  # the pool broke since
+            return item, self._pool, self._pool.schedule(read, item, self.seconds)
+        except BrokenProcessPool:
             self._replace(self._pool)
-            return item, self._pool, self._pool.schedule(read, args=[item], timeout=self.seconds)
+            return item, self._pool, self._pool.schedule(read, item, self.seconds)
 
     def _next(
-        self, read: Callable[[Any], Result], ahead: deque[tuple[Any, ProcessPool, Future[Any]]]
+        self, read: Callable[[Any], Result], ahead: deque[tuple[Any, Workers, Future[Any]]]
     ) -> tuple[Any, Result | Refusal]:
         """The outcome of the first file; where the pool broke, it is tried once more, by itself, in a new one."""
         item, pool, reading = ahead.popleft()
         try:
-            return item, self._outcome(reading, self.seconds)
+            return item, self._outcome(pool, reading, self.seconds)
         except NeedsMemoryError:
             return item, self._large(read, item)
         except BrokenProcessPool:
             self._replace(pool)
         _, pool, again = self._scheduled(read, item)
         try:
-            outcome: Result | Refusal = self._outcome(again, self.seconds)
+            outcome: Result | Refusal = self._outcome(pool, again, self.seconds)
         except NeedsMemoryError:
             outcome = self._large(read, item)
         except BrokenProcessPool:
-            self._replace(pool)
+            self._replace(pool, again=True)
             outcome = Refusal(DIED)
         rest = [item for item, _, _ in ahead]
         ahead.clear()
@@ -206,28 +204,28 @@ class Readers:
         """The outcome of a file that may need more memory than a worker has, in the one that has more."""
         with self._one_at_a_time:
             if self._large_pool is None:
-                self._large_pool = ProcessPool(
-                    1, initializer=_bounded, initargs=[_large_bytes()], context=WorkerContext()
-                )
-            seconds = LARGE_TIMES_SECONDS * self.seconds
+                self._large_pool = Workers(1, _bounded, _large_bytes())
+            pool, seconds = self._large_pool, LARGE_TIMES_SECONDS * self.seconds
             try:
-                return self._outcome(self._large_pool.schedule(read, args=[item], timeout=seconds), seconds)
+                return self._outcome(pool, pool.schedule(read, item, seconds), seconds)
             except NeedsMemoryError as error:
                 return Refusal(error.reason)
             except BrokenProcessPool:
-                self._large_pool.stop()
+                pool.check_started(again=True)
+                pool.stop()
                 self._large_pool = None
                 return Refusal(DIED)
 
-    def _replace(self, broken: ProcessPool) -> None:
+    def _replace(self, broken: Workers, *, again: bool = False) -> None:
         """A new pool in place of one that broke when a worker died before it had said what it was at."""
+        broken.check_started(again=again)
         if self._pool is broken:
             broken.stop()
             self._pool = self._new_pool()
 
-    def _outcome(self, reading: Future[Result], seconds: float) -> Result | Refusal:
+    def _outcome(self, pool: Workers, reading: Future[Result], seconds: float) -> Result | Refusal:
         try:
-            return reading.result()
+            return pool.outcome(reading)
         except NeedsMemoryError:
             raise
         except BadPictureError as error:
