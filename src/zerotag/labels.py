@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from zerotag.errors import UnknownNameError, ZerotagError, first_few
+from zerotag.opening import named
 
 Setting = Literal["zsl", "gzsl", "multilabel"]
 SETTINGS: tuple[Setting, ...] = ("zsl", "gzsl", "multilabel")
@@ -121,7 +122,7 @@ def read_text(path: Path, what: str = "") -> str:
     """
     name = f"{what} {path}".strip()
     try:
-        content = path.read_bytes()
+        content = named(path).read_bytes()
     except OSError as error:
         raise ZerotagError(f"{name} cannot be read ({error.strerror})") from error
     if content.startswith(UTF16):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,9 +25,12 @@ from zerotag.errors import first_few
 from zerotag.tagging.sidecar_names import SidecarNames
 
 if TYPE_CHECKING:
+    from zerotag.tagging.folder import FolderTags
     from zerotag.tagging.library import Summary
     from zerotag.tagging.plan import Plan
     from zerotag.tagging.sidecars import SidecarSummary
+    from zerotag.tagging.tagged import TaggedFolder
+    from zerotag.tagging.tagger import Tag
 
 ROWS_SHOWN = 30
 
@@ -81,6 +85,7 @@ def tag(
     """
     from zerotag import tables
     from zerotag.tagging.catalogue import Catalogue, catalogue_of
+    from zerotag.tagging.contents import DamagedVectorsError
     from zerotag.tagging.folder import Rule
     from zerotag.tagging.heat_map_files import write_heat_maps
     from zerotag.tagging.library import Summary, update
@@ -98,15 +103,8 @@ def tag(
     rule.check(tagger, vocabulary)
     if heatmaps is not None:
         tagger.require_heat_maps()
-    planned = plan(
-        folder,
-        place,
-        tagger,
-        include=include or (),
-        exclude=exclude or (),
-        retry_failed=retry_failed,
-        reread=reread,
-    )
+    look = partial(plan, folder, place, tagger, include=include or (), exclude=exclude or (), retry_failed=retry_failed)
+    planned = look(reread=reread)
     if dry_run:
         would = Summary.of(planned)
         _print_summary(would, place, as_json, dry_run=True)
@@ -114,11 +112,17 @@ def tag(
         return
     with Catalogue(place, folder) as opened_catalogue:
         with progress_bars() as progress:
-            summary = update(opened_catalogue, tagger, planned, progress=progress)
             library = TaggedFolder(opened_catalogue, tagger, vocabulary, rule, model)
-            library.remember()
-            found = [file.path for file in planned.found if file.path not in summary.failures]
-            tags = library.tags()
+            is_all_used = as_json or sidecars or heatmaps is not None
+            summary = update(opened_catalogue, tagger, planned, progress=progress)
+            try:
+                tags, first = _tags(library, planned, summary, check_all=is_all_used)
+            except DamagedVectorsError as error:
+                note(str(error))
+                planned = look()
+                summary = update(opened_catalogue, tagger, planned, progress=progress)
+                tags, first = _tags(library, planned, summary, check_all=is_all_used)
+            found = _good(planned, summary)
             if heatmaps is not None:
                 summary.failures |= write_heat_maps(tagger, folder, tags.of(found), heatmaps, progress=progress)
             written = None
@@ -128,7 +132,6 @@ def tag(
             for path, given in tags.of(found):
                 say_json({"path": path, "tags": [vars(one) for one in given]})
         else:
-            first = list(islice(tags.of(found), ROWS_SHOWN))
             show(tables.tagged_pictures(first, len(found), calibrated=tags.is_calibrated))
     for word in vocabulary.missing:
         note(f"left out '{word}': it has no vector")
@@ -138,6 +141,21 @@ def tag(
     if written is not None:
         _print_sidecars(written, as_json)
     conclude(_pictures(planned, summary), *([] if written is None else [_xmp_files(written)]))
+
+
+def _tags(
+    library: TaggedFolder, planned: Plan, done: Summary, *, check_all: bool
+) -> tuple[FolderTags, list[tuple[str, list[Tag]]]]:
+    """Tags of a folder and the first ones, ``check_all`` after all vectors were looked at: what follows is written."""
+    library.remember()
+    tags = library.tags()
+    if check_all:
+        library.catalogue.check(tags.model)
+    return tags, list(islice(tags.of(_good(planned, done)), ROWS_SHOWN))
+
+
+def _good(planned: Plan, done: Summary) -> list[str]:
+    return [file.path for file in planned.found if file.path not in done.failures]
 
 
 def _print_summary(done: Summary, place: Path, as_json: bool, *, dry_run: bool = False) -> None:
@@ -167,8 +185,7 @@ def _print_sidecars(done: SidecarSummary, as_json: bool) -> None:
 
 
 def _pictures(planned: Plan, done: Summary) -> tuple[int, int]:
-    num_good = sum(file.path not in done.failures for file in planned.found)
-    return num_good, len(done.failures) + len(done.unlisted)
+    return len(_good(planned, done)), len(done.failures) + len(done.unlisted)
 
 
 def _xmp_files(done: SidecarSummary) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from zerotag.datasets.label_table import Label, tables_of
 from zerotag.datasets.pictures import TEST, TESTING, TRAIN, TRAINING, on_disk, words_of
 from zerotag.errors import ZerotagError
 from zerotag.labels import UTF16
+from zerotag.opening import regular
 
 ANNOTATIONS = "annotations"
 PREFIXES = ("instances_", "labels_")
@@ -110,7 +111,7 @@ def _json_files(place: Path) -> list[Path]:
 
 def _is_coco(file: Path) -> bool:
     try:
-        with file.open("rb") as opened:
+        with regular(file).open("rb") as opened:
             start = opened.read(START_BYTES)
     except OSError:
         return False
@@ -145,7 +146,7 @@ def parsed(file: Path) -> CocoFile:
             one number.
     """
     try:
-        content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+        content = regular(file).read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ZerotagError(f"{file} cannot be read ({error.strerror})") from error
     if content.startswith(UTF16):

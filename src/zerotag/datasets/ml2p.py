@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from zerotag.datasets.pictures import PictureDataset, leaves_folder, on_disk, split_named
 from zerotag.errors import ZerotagError
 from zerotag.nus_wide_lists import home_of_lists, label_lists, seen_tags
+from zerotag.opening import regular
 
 LAYOUT = "the layout is described in docs/formats.md"
 START_BYTES = 4096
@@ -89,13 +90,13 @@ def read(root: Path) -> PictureDataset:
 
 
 def _start(file: Path) -> bytes:
-    with file.open("rb") as opened:
+    with regular(file).open("rb") as opened:
         return opened.read(START_BYTES)
 
 
 def _parsed(file: Path) -> list[_Picture]:
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(regular(file).read_bytes())
         return list(TypeAdapter(dict[str, _Picture]).validate_python(content).values())
     except ValidationError as error:
         fault = error.errors()[0]

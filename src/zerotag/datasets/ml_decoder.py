@@ -19,6 +19,7 @@ from zerotag.datasets.label_csv import cells_of
 from zerotag.datasets.pictures import TEST, TRAIN, PictureDataset, leaves_folder, on_disk
 from zerotag.errors import ZerotagError, first_few
 from zerotag.labels import clean_label, read_text
+from zerotag.opening import regular
 
 SPLITS = {"train": TRAIN, "val": TEST, "test": TEST}
 PICTURE_FOLDERS = ("images", "Flickr")
@@ -79,7 +80,7 @@ def read(root: Path) -> PictureDataset:
 def _benchmark(root: Path) -> dict[str, list[str]] | None:
     for file in sorted(root.glob("*.json")):
         try:
-            content = json.loads(file.read_bytes())
+            content = json.loads(regular(file).read_bytes())
         except (ValueError, RecursionError) as error:
             if has_tables(root):
                 continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.opening import regular
 
 BLOCK_BYTES = 2**22
 LENGTH, CHECK = struct.Struct("<Q"), struct.Struct("<I")
@@ -30,7 +31,7 @@ def records(file: Path) -> Iterator[bytes]:
         return content
 
     number = 0
-    with file.open("rb") as opened:
+    with regular(file).open("rb") as opened:
         stream = _Unzipped(file, opened)
         while head := stream.take(LENGTH.size + CHECK.size, number, may_end=True):
             (length,) = LENGTH.unpack(checked(head[: LENGTH.size], head[LENGTH.size :]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,13 +16,17 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from zerotag.errors import ZerotagError
+from zerotag.errors import ZerotagError, shown
+from zerotag.opening import regular
 
-FORMAT = "1"
+FORMAT, FIRST_FORMAT = "2", "1"
+CHECKSUM = "checksum INTEGER"  # of which rows of the first format have none
 SECONDS_TO_WAIT = 60.0
 UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+PATH = object()  # a kind of value: a path that stays in the folder
+LEADS_OUT = re.compile(r"^$|^/|\0|(^|/)\.\.(/|$)" + (r"|\\|^\w:" if os.name == "nt" else ""))
 TABLES = {"about", "model", "file", "content"}
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE model (
     id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, vectors INTEGER NOT NULL, dimension INTEGER NOT NULL
@@ -31,10 +37,12 @@ CREATE TABLE file (
 CREATE INDEX file_by_digest ON file (digest);
 CREATE TABLE content (
     digest BLOB, model INTEGER REFERENCES model, width INTEGER NOT NULL, height INTEGER NOT NULL, S BLOB NOT NULL,
-    PRIMARY KEY (digest, model)
+    {CHECKSUM}, PRIMARY KEY (digest, model)
 );
 CREATE TABLE verdict (digest BLOB, label TEXT, accepted INTEGER NOT NULL, PRIMARY KEY (digest, label)) WITHOUT ROWID;
-CREATE TABLE sidecar (path TEXT PRIMARY KEY, original BLOB, written BLOB NOT NULL, added TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sidecar (
+    path TEXT PRIMARY KEY, original BLOB, written BLOB NOT NULL, added TEXT NOT NULL, {CHECKSUM}
+) WITHOUT ROWID;
 """
 
 Own = TypeVar("Own", bound="Database")
@@ -59,15 +67,18 @@ class Database:
     def __init__(self, path: Path, folder: Path | None = None, *, reading: bool = False) -> None:
         if path.is_dir():
             raise ZerotagError(f"{path} is a folder, not a catalogue's file; name a file with --catalogue")
-        if (folder is None or reading) and not path.is_file():
+        if (folder is None or reading) and not regular(path).exists():
             raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
-        self.path = path
-        self._closing = ExitStack()
+        self.path = regular(path)
+        self._closing, self.is_reading = ExitStack(), reading
         with self._explained():
             self._db = self._connected(None if reading else folder, reading)
-            about = dict(self._db.execute("SELECT key, value FROM about"))
-        if about.get("format") != FORMAT:
-            raise ZerotagError(f"{path} is of format {about.get('format')}, and this zerotag reads format {FORMAT}")
+            about = dict(self._fetched("SELECT key, value FROM about", (), (str, str)))
+            self._checksum = "NULL" if about.get("format") == FIRST_FORMAT else "checksum"
+            if about.keys() < {"format", "folder"} or "\0" in about["folder"]:
+                raise sqlite3.DataError("it does not say what folder it is of")
+        if about["format"] not in (FORMAT, FIRST_FORMAT):
+            raise ZerotagError(f"{path} is of format {about['format']}, and this zerotag reads format {FORMAT}")
         self.folder = Path(about["folder"])
         beside = path.resolve().with_suffix("")
         was_moved = beside.is_dir() and (not self.folder.is_dir() or self._is_a_copy())
@@ -105,8 +116,27 @@ class Database:
     def remembered(self, key: str) -> Any:
         """What was kept under a name; None where nothing was."""
         with self._explained():
-            found = self._db.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+            found = self._fetched("SELECT value FROM about WHERE key = ?", (key,), (str,))
+            try:
+                return json.loads(found[0][0]) if found else None
+            except ValueError as error:
+                raise sqlite3.DataError(f"what it keeps as '{key}' is no JSON") from error
+
+    def _fetched(self, query: str, values: tuple[Any, ...], kinds: tuple[Any, ...]) -> list[Any]:
+        """Rows of a query, of values that are of these kinds.
+
+        Raises:
+            sqlite3.DataError: They are of others, as in a file that is damaged, or a path leads out of the folder.
+        """
+        rows = self._db.execute(query, values).fetchall()
+        for column, kind in enumerate(kinds):
+            of_kind = str if kind is PATH else kind
+            for row in rows:
+                if not isinstance(row[column], of_kind):
+                    raise sqlite3.DataError(f"it holds a value of another kind than {of_kind}")
+                if kind is PATH and LEADS_OUT.search(row[column]):
+                    raise sqlite3.DataError(f"it names '{shown(row[column])}', which is outside of its folder")
+        return rows
 
     def _is_a_copy(self) -> bool:
         """Whether another catalogue has its place beside the folder that it names, so that both were copied."""
@@ -120,6 +150,7 @@ class Database:
             except sqlite3.OperationalError as error:
                 if folder is not None or error.sqlite_errorcode & 0xFF not in UNWRITABLE:
                     raise
+        self.is_reading = True
         database = self._readable()
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise sqlite3.DatabaseError("nothing is in it")
@@ -146,10 +177,14 @@ class Database:
         database = self._opened("", reads=False)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        if folder is not None:
+        if folder is not None or _format(database) == FIRST_FORMAT:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+                if _format(database) == FIRST_FORMAT:
+                    for table in ("content", "sidecar"):
+                        database.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM}")
+                    database.execute("UPDATE about SET value = ? WHERE key = 'format'", (FORMAT,))
+                elif folder is not None and _format(database) is None:
                     for statement in SCHEMA.split(";"):
                         database.execute(statement)
                     about = [("format", FORMAT), ("folder", str(folder.resolve()))]
@@ -178,9 +213,17 @@ class Database:
             raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
 
 
+def _format(database: sqlite3.Connection) -> str | None:
+    """The format of a catalogue; None where it is not made yet, "" where it does not say."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+        return None
+    found = database.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
+    return str(found[0]) if found else ""
+
+
 def is_blank(path: Path) -> bool:
     """Whether a file is empty, or a database without a table, as a process that was killed while it made it leaves."""
-    return _tables_in(path) == set()
+    return _tables_in(regular(path)) == set()
 
 
 def _tables_in(path: Path) -> set[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -21,6 +21,8 @@ from zerotag.tagging.scan import stamp_of
 from zerotag.tagging.tagger import BATCH_SIZE, Tagger
 
 SAVED_AT_ONCE = 256
+NOT_FINITE = "the model gives it vectors that are not finite"
+FILES_AT_ONCE = 32 * BATCH_SIZE  # copies of a content that is not computed yet wait for it no longer
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Summary:
         num_files: pictures that were found.
         num_new: of these, not yet in the catalogue, or changed, or tried again.
         num_computed: contents that the model was asked about.
+        num_damaged: contents whose vectors were damaged in the catalogue, so that they were computed again.
         num_gone: files taken out of the catalogue, since they are there no more.
         failures: why pictures have no tags, by path; those of earlier runs too.
         passed_over: number of files that are no pictures by their names, by suffix.
@@ -40,6 +43,7 @@ class Summary:
     num_files: int = 0
     num_new: int = 0
     num_computed: int = 0
+    num_damaged: int = 0
     num_gone: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
@@ -83,6 +87,8 @@ def update(
     summary = Summary.of(planned)
     if planned.new:
         with Readers(seconds=seconds_a_file) as readers:
+            if planned.reread:
+                summary.num_damaged = catalogue.drop_damaged(catalogue.model(tagger.identity, tagger.vectors_shape))
             _Update(catalogue, tagger, readers, summary, progress).run(planned.new)
         summary.failures = dict(sorted(summary.failures.items()))
     if planned.emptied:
@@ -129,13 +135,14 @@ class _Update:
         self.total = len(new)
         preprocessing = self.tagger.backbone.preprocessing
         read = partial(decoded, side_px=preprocessing.size_px, resampling=preprocessing.resampling)
-        pixels = self.readers.each(read, self._unknown(new))
-        while batch := list(islice(pixels, BATCH_SIZE)):
-            self._compute(batch)
-            self._save()
+        for start in range(0, len(new), FILES_AT_ONCE):
+            pixels = self.readers.each(read, self._unknown(new[start : start + FILES_AT_ONCE]))
+            while batch := list(islice(pixels, BATCH_SIZE)):
+                self._compute(batch)
+                self._save()
         self._save()
 
-    def _unknown(self, new: list[File]) -> Iterator[Path]:
+    def _unknown(self, new: Sequence[File]) -> Iterator[Path]:
         """Files to decode: the first one of each content that the model does not know."""
         folder = self.catalogue.folder
         self.by_path = {folder / file.path: file for file in new}
@@ -169,12 +176,16 @@ class _Update:
         pixels = self.tagger.backbone.preprocessing.batch(one.pixels for _, one in good)
         S = self.tagger.embed_pixels(pixels).numpy().astype(np.float16)
         contents = [Content(d, one.width, one.height, s) for (d, one), s in zip(good, S, strict=True)]
-        self._save(contents)
-        self.summary.num_computed += len(contents)
-        self.known |= {digest for digest, _ in good}
-        for digest, _ in good:
-            for same in self.waiting.pop(digest):
-                self._settle(same, digest)
+        finite = [content for content in contents if np.isfinite(content.S).all()]
+        self._save(finite)
+        self.summary.num_computed += len(finite)
+        self.known |= {content.digest for content in finite}
+        for content in contents:
+            for same in self.waiting.pop(content.digest):
+                if content.digest in self.known:
+                    self._settle(same, content.digest)
+                else:
+                    self._refuse(same, content.digest, Refusal(NOT_FINITE))
 
     def _refuse(self, file: File, digest: bytes | None, refusal: Refusal) -> None:
         self.summary.failures[file.path] = refusal.reason

@@ -30,6 +30,7 @@ class Plan:
         passed_over: number of other files, by suffix.
         unlisted: why sub-folders could not be listed; what the catalogue has of them stays.
         emptied: paths that the catalogue has of sub-folders which are empty now, as where a drive is not connected.
+        reread: whether what the catalogue has is not relied on.
     """
 
     found: list[File]
@@ -39,6 +40,7 @@ class Plan:
     passed_over: dict[str, int] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
     emptied: dict[str, list[str]] = field(default_factory=dict)
+    reread: bool = False
 
 
 def plan(
@@ -90,7 +92,9 @@ def plan(
         elif before.digest not in with_vectors:
             new.append(file)
     known = earlier.keys() - {file.path for file in found}
-    return _with_absent(Plan(found, new, [], failures, dict(content.passed_over)), folder, content, sorted(known))
+    return _with_absent(
+        Plan(found, new, [], failures, dict(content.passed_over), reread=reread), folder, content, sorted(known)
+    )
 
 
 def _with_absent(planned: Plan, folder: Path, content: Scan, absent: list[str]) -> Plan:

@@ -67,6 +67,11 @@ def opened(where: Path) -> Iterator[TaggedFolder]:
         how = catalogue.remembered(TAGGED)
         if how is None:
             raise ZerotagError(f"{catalogue.path} holds no tags yet; run: zerotag tag RUN {catalogue.folder}")
-        tagger = Tagger.load(how["model"])
-        vocabulary = tagger.vocabulary(WordList.of_plain(how["words"]), allow_missing=True)
-        yield TaggedFolder(catalogue, tagger, vocabulary, Rule(**how["rule"]), how["model"])
+        try:
+            model, words, rule = str(how["model"]), WordList.of_plain(how["words"]), Rule(**how["rule"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ZerotagError(
+                f"how it was tagged is damaged in {catalogue.path} ({error!r}); run: zerotag tag RUN {catalogue.folder}"
+            ) from error
+        tagger = Tagger.load(model)
+        yield TaggedFolder(catalogue, tagger, tagger.vocabulary(words, allow_missing=True), rule, model)
