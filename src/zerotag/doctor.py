@@ -1,4 +1,4 @@
-"""What is installed on this machine, what can be reached from it, and how fast it is."""
+"""What is installed on this machine, what can be reached from it, and how fast it is; whether a file is whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from tempfile import TemporaryFile
 
 import torch
@@ -20,6 +21,8 @@ from zerotag.findings import Finding
 from zerotag.precision import autocast, autocast_dtype
 from zerotag.registry_weights import REGISTRY_WEIGHTS
 from zerotag.storage import CACHE, cache_folder
+from zerotag.tagging.catalogue import catalogue_of
+from zerotag.tagging.integrity import check_catalogue
 
 PACKAGES = {
     "core": ("torch", "timm", "numpy", "pathspec", "pillow", "safetensors"),
@@ -39,6 +42,22 @@ BATCH_SIZE, BATCHES = 16, 4
 def examine() -> list[Finding]:
     """Look at packages, the npm registry, the disk, the processor and the speed of a backbone; takes some seconds."""
     return [*_machine(), *_packages(), _npm(), _speed()]
+
+
+def check(where: Path) -> list[Finding]:
+    """Look whether a catalogue, that of a folder, or a run is whole; nothing is written.
+
+    Raises:
+        ZerotagError: It is none of these.
+    """
+    if (where / "run.json").exists():
+        from zerotag.training.integrity import check_run
+
+        return list(check_run(where))
+    place = catalogue_of(where)
+    if where.is_dir() and not place.exists():
+        raise ZerotagError(f"{where} is neither a run (it has no run.json) nor a folder with a catalogue ({place})")
+    return list(check_catalogue(place))
 
 
 def _machine() -> Iterator[Finding]:

@@ -184,12 +184,22 @@ def models(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Look at this machine: what is installed, what can be reached, how fast it is."""
-    from zerotag import tables
-    from zerotag.doctor import examine
+def doctor(
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="CATALOGUE|RUN", help="Look at this catalogue, tagged folder or run instead."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at this machine: what is installed, what can be reached, how fast it is; or whether files are whole.
 
-    findings = examine()
+    Exit status: 1 when something failed.
+
+    Example: `zerotag doctor --check holiday.zerotag`
+    """
+    from zerotag import doctor, tables
+
+    findings = doctor.examine() if check is None else doctor.check(check)
     say_json([vars(finding) for finding in findings], indent=1) if as_json else show(tables.findings(findings))
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)

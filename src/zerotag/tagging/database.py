@@ -79,7 +79,7 @@ class Database:
                 raise sqlite3.DataError("it does not say what folder it is of")
         if about["format"] not in (FORMAT, FIRST_FORMAT):
             raise ZerotagError(f"{path} is of format {about['format']}, and this zerotag reads format {FORMAT}")
-        self.folder = Path(about["folder"])
+        self.format, self.folder = about["format"], Path(about["folder"])
         beside = path.resolve().with_suffix("")
         was_moved = beside.is_dir() and (not self.folder.is_dir() or self._is_a_copy())
         if folder is not None and folder.resolve() != self.folder:
@@ -137,6 +137,15 @@ class Database:
                 if kind is PATH and LEADS_OUT.search(row[column]):
                     raise sqlite3.DataError(f"it names '{shown(row[column])}', which is outside of its folder")
         return rows
+
+    def faults_of_file(self) -> list[str]:
+        """What SQLite finds wrong in the file, whose every page is read."""
+        with self._explained():
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+            strays = self._db.execute("PRAGMA foreign_key_check").fetchall()
+            missing = {"verdict", "sidecar"} - {row[0] for row in self._db.execute("SELECT name FROM sqlite_master")}
+        found += [f"{len(strays)} rows lead nowhere"] if strays else []
+        return found + [f"it has no table '{name}'" for name in sorted(missing)]
 
     def _is_a_copy(self) -> bool:
         """Whether another catalogue has its place beside the folder that it names, so that both were copied."""
