@@ -218,7 +218,7 @@ class Database:
                 f"the catalogue {self.path} cannot be used ({error}); name a place where you may write, with "
                 "--catalogue, and see that the disk is not full"
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a name in its schema
             raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
 
 
@@ -240,5 +240,5 @@ def _tables_in(path: Path) -> set[str] | None:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return None
