@@ -213,6 +213,8 @@ def untag(
     else:
         with Catalogue(place) as catalogue:
             is_its_folder = not where.is_dir() or where.resolve() == catalogue.folder
+            if is_its_folder:
+                catalogue.check_is_ours()
             summary = remove_sidecars(catalogue.folder, catalogue) if is_its_folder else remove_sidecars(where)
     _print_sidecars(summary, as_json)
     conclude(_xmp_files(summary))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -16,7 +17,7 @@ DIGEST_BYTES, WORD_BYTES = 16, 8
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 GREATEST, LEAST = 0x7C00, 0xFC00  # a float16 from these bits on is not finite, as a signed and an unsigned number
 
-Row = tuple[bytes, int, int, bytes]  # digest, width, height, vectors
+Row = tuple[bytes, int, int, Any]  # digest, width, height, vectors: bytes, if the file is whole
 
 
 def checksums(rows: Sequence[Row], num_bytes: int) -> Int64[np.ndarray, " b"]:
@@ -44,7 +45,9 @@ def faults(rows: Sequence[Row], noted: Sequence[int | None], num_bytes: int) -> 
         num_bytes: Length that their vectors should have.
     """
     found: list[str | None] = [
-        None if len(row[0]) == DIGEST_BYTES and len(row[3]) == num_bytes > 0 else "they are of another length"
+        None
+        if isinstance(row[3], bytes) and len(row[0]) == DIGEST_BYTES and len(row[3]) == num_bytes > 0
+        else "they are of another kind or length"
         for row in rows
     ]
     whole = [index for index, fault in enumerate(found) if fault is None]

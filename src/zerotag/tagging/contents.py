@@ -19,8 +19,8 @@ from zerotag.tagging.database import PATH, Database
 ROWS_AT_ONCE = 256
 FLOAT16_BYTES = 2
 SECONDS_TO_WAIT = 5.0
-Row = tuple[str, bytes, int, int, bytes, int | None]
-KINDS = (PATH, bytes, int, int, bytes, int | None)
+Row = tuple[str, bytes, int, int, Any, int | None]
+KINDS = (PATH, bytes, int, int, object, int | None)  # vectors of another kind cost their own picture alone
 
 
 @dataclass(frozen=True)

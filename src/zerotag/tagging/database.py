@@ -18,33 +18,15 @@ from filelock import FileLock
 
 from zerotag.errors import ZerotagError, shown
 from zerotag.opening import regular
+from zerotag.tagging import schema
+from zerotag.tagging.schema import FIRST_FORMAT, FORMAT, TABLES
 
-FORMAT, FIRST_FORMAT = "2", "1"
-CHECKSUM = "checksum INTEGER"  # of which rows of the first format have none
 SECONDS_TO_WAIT = 60.0
+LONGEST_PATH = 4095  # bytes, as in Linux
 UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+PLACE = "place"
 PATH = object()  # a kind of value: a path that stays in the folder
-LEADS_OUT = re.compile(r"^$|^/|\0|(^|/)\.\.(/|$)" + (r"|\\|^\w:" if os.name == "nt" else ""))
-TABLES = {"about", "model", "file", "content"}
-SCHEMA = f"""
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE model (
-    id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, vectors INTEGER NOT NULL, dimension INTEGER NOT NULL
-);
-CREATE TABLE file (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB, reason TEXT
-) WITHOUT ROWID;
-CREATE INDEX file_by_digest ON file (digest);
-CREATE TABLE content (
-    digest BLOB, model INTEGER REFERENCES model, width INTEGER NOT NULL, height INTEGER NOT NULL, S BLOB NOT NULL,
-    {CHECKSUM}, PRIMARY KEY (digest, model)
-);
-CREATE TABLE verdict (digest BLOB, label TEXT, accepted INTEGER NOT NULL, PRIMARY KEY (digest, label)) WITHOUT ROWID;
-CREATE TABLE sidecar (
-    path TEXT PRIMARY KEY, original BLOB, written BLOB NOT NULL, added TEXT NOT NULL, {CHECKSUM}
-) WITHOUT ROWID;
-"""
-
+LEADS_OUT = re.compile("[\ud800-\udfff]" r"|^$|^/|\0|(^|/)\.\.(/|$)" + (r"|\\|^\w:" if os.name == "nt" else ""))
 Own = TypeVar("Own", bound="Database")
 
 
@@ -71,19 +53,27 @@ class Database:
             raise ZerotagError(f"there is no catalogue {path}; make one with: zerotag tag RUN FOLDER")
         self.path = regular(path)
         self._closing, self.is_reading = ExitStack(), reading
+        try:
+            self._open(folder, reading)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _open(self, folder: Path | None, reading: bool) -> None:
+        path = self.path
         with self._explained():
             self._db = self._connected(None if reading else folder, reading)
             about = dict(self._fetched("SELECT key, value FROM about", (), (str, str)))
-            self._checksum = "NULL" if about.get("format") == FIRST_FORMAT else "checksum"
-            if about.keys() < {"format", "folder"} or "\0" in about["folder"]:
+            self.format, named = about.get("format"), about.get("folder")
+            if self.format is None or not named or len(named) > LONGEST_PATH or "\0" in named:
                 raise sqlite3.DataError("it does not say what folder it is of")
-        if about["format"] not in (FORMAT, FIRST_FORMAT):
-            raise ZerotagError(f"{path} is of format {about['format']}, and this zerotag reads format {FORMAT}")
-        self.format, self.folder = about["format"], Path(about["folder"])
-        beside = path.resolve().with_suffix("")
-        was_moved = beside.is_dir() and (not self.folder.is_dir() or self._is_a_copy())
+        if self.format not in (FORMAT, FIRST_FORMAT):
+            raise ZerotagError(f"{path} is of format {shown(self.format)}, and this zerotag reads format {FORMAT}")
+        self._checksum, self.folder = "checksum" if self.format == FORMAT else "NULL", Path(named)
+        beside = self._beside
+        was_moved = beside.is_dir() and (not is_folder(self.folder) or self._is_a_copy())
         if folder is not None and folder.resolve() != self.folder:
-            if self.folder.is_dir() and not (was_moved and folder.resolve() == beside):
+            if is_folder(self.folder) and not (was_moved and folder.resolve() == beside):
                 raise ZerotagError(f"{path} is the catalogue of {self.folder}; choose another file with --catalogue")
             self.folder = folder.resolve()
         elif folder is None and was_moved:
@@ -104,9 +94,30 @@ class Database:
             yield
 
     def settle_in_folder(self) -> None:
-        """Keep where the folder is, in case it was moved."""
+        """Keep where the folder and this file are, in case they were moved."""
         with self._explained(), self._db:
             self._db.execute("UPDATE about SET value = ? WHERE key = 'folder'", (str(self.folder),))
+        self.remember(PLACE, self._place())
+
+    def check_is_ours(self) -> None:
+        """See that files in the folder may be changed as the catalogue says: a stranger's may name any folder.
+
+        Raises:
+            ZerotagError: It neither lies beside its folder nor was used here to tag it.
+        """
+        if self.folder.resolve() != self._beside and self.remembered(PLACE) != self._place():
+            raise ZerotagError(
+                f"{self.path} says that it is of the folder {self.folder}, which it was not used to tag from where it "
+                f"is; if it is yours, run zerotag tag with --catalogue {self.path} first"
+            )
+
+    @property
+    def _beside(self) -> Path:
+        """The folder that a catalogue lies beside."""
+        return self.path.resolve().with_suffix("")
+
+    def _place(self) -> list[Any]:
+        return [str(self.path.resolve()), self.path.stat().st_ino]
 
     def remember(self, key: str, value: Any) -> None:
         """Keep plain data under a name."""
@@ -135,7 +146,7 @@ class Database:
                 if not isinstance(row[column], of_kind):
                     raise sqlite3.DataError(f"it holds a value of another kind than {of_kind}")
                 if kind is PATH and LEADS_OUT.search(row[column]):
-                    raise sqlite3.DataError(f"it names '{shown(row[column])}', which is outside of its folder")
+                    raise sqlite3.DataError(f"it names '{shown(row[column])}', which is no path within its folder")
         return rows
 
     def faults_of_file(self) -> list[str]:
@@ -186,23 +197,13 @@ class Database:
         database = self._opened("", reads=False)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        if folder is not None or _format(database) == FIRST_FORMAT:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                if _format(database) == FIRST_FORMAT:
-                    for table in ("content", "sidecar"):
-                        database.execute(f"ALTER TABLE {table} ADD COLUMN {CHECKSUM}")
-                    database.execute("UPDATE about SET value = ? WHERE key = 'format'", (FORMAT,))
-                elif folder is not None and _format(database) is None:
-                    for statement in SCHEMA.split(";"):
-                        database.execute(statement)
-                    about = [("format", FORMAT), ("folder", str(folder.resolve()))]
-                    database.executemany("INSERT INTO about VALUES (?, ?)", about)
+        schema.prepare(database, folder)
         return database
 
     def _opened(self, options: str, path: Path | None = None, *, reads: bool = True) -> sqlite3.Connection:
         uri = f"{(path or self.path).resolve().as_uri()}{options}"
         database = sqlite3.connect(uri, uri=True, timeout=SECONDS_TO_WAIT, check_same_thread=False)
+        database.text_factory = _text
         self._closing.callback(database.close)
         if reads:
             database.execute("SELECT count(*) FROM sqlite_master")
@@ -218,16 +219,24 @@ class Database:
                 f"the catalogue {self.path} cannot be used ({error}); name a place where you may write, with "
                 "--catalogue, and see that the disk is not full"
             ) from error
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a name in its schema
-            raise ZerotagError(f"{self.path} is no catalogue of zerotag, or it is damaged ({error})") from error
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of its schema
+            raise ZerotagError(
+                f"{self.path} is no catalogue of zerotag, or it is damaged ({error}); zerotag doctor "
+                "--check tells more; where nothing helps, set it aside and tag the folder again"
+            ) from error
 
 
-def _format(database: sqlite3.Connection) -> str | None:
-    """The format of a catalogue; None where it is not made yet, "" where it does not say."""
-    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-        return None
-    found = database.execute("SELECT value FROM about WHERE key = 'format'").fetchone()
-    return str(found[0]) if found else ""
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; none has a name that the system finds too long."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _text(content: bytes) -> str:
+    """A text as file names are decoded, so that one that is damaged does not stand in the way of the others."""
+    return content.decode("utf-8", "surrogateescape")
 
 
 def is_blank(path: Path) -> bool:

@@ -9,7 +9,8 @@ from zerotag.errors import ZerotagError, first_few
 from zerotag.findings import Finding
 from zerotag.tagging.catalogue import Catalogue
 from zerotag.tagging.checksums import DIGEST_BYTES
-from zerotag.tagging.database import FORMAT
+from zerotag.tagging.database import is_folder
+from zerotag.tagging.schema import FORMAT
 from zerotag.tagging.tagged import TAGGED
 from zerotag.tagging.words import WordList
 
@@ -60,7 +61,7 @@ def _files(catalogue: Catalogue) -> str:
     files = catalogue.files()
     if odd := [file.path for file in files.values() if file.digest is not None and len(file.digest) != DIGEST_BYTES]:
         raise ZerotagError(f"digests of another length: {first_few(odd)}; run: zerotag tag --reread RUN FOLDER")
-    there = "" if catalogue.folder.is_dir() else f"; the folder {catalogue.folder} is not there"
+    there = "" if is_folder(catalogue.folder) else f"; the folder {catalogue.folder} is not there"
     return f"{len(files)} named{there}"
 
 
