@@ -10,7 +10,7 @@ from PIL import Image
 from colours import COLOURS
 from zerotag.errors import ZerotagError
 from zerotag.images import open_picture
-from zerotag.tagging.heat_map_files import LABELS_DRAWN, LONGEST_SIDE_PX, write_heat_maps
+from zerotag.tagging.heat_map_files import LABELS_DRAWN, LONGEST_SIDE_PX, files_of, write_heat_maps
 from zerotag.tagging.tagger import Tag, Tagger
 
 TAGS = [Tag(name, 1.0, True) for name in COLOURS]
@@ -34,3 +34,17 @@ def test_a_model_without_positions_is_refused(toy_run: Path, tmp_path: Path, mon
     monkeypatch.setattr(type(tagger.network.model), "has_heat_maps", False)
     with pytest.raises(ZerotagError, match="no heat maps"):
         write_heat_maps(tagger, tmp_path, [("a.png", TAGS)], tmp_path / "maps")
+
+
+def test_any_label_makes_a_name_that_a_system_takes() -> None:
+    labels = ["a/b", "a-b", "..", "x\0y", "\U0001f600" * 100, "\U0001f600" * 101]
+    names = [file.name for file in files_of(Path("maps/pic.jpg"), labels)]
+    assert len({*names}) == len(labels) and max(len(name.encode()) for name in names) <= 255
+    assert names[0] == "pic.jpg.a-b.png" and not any(set("/\0") & set(name) for name in names)
+    assert all(file.parent == Path("maps") for file in files_of(Path("maps/pic.jpg"), labels))
+
+
+def test_a_picture_whose_maps_cannot_be_written_is_named(toy_run: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), COLOURS["red"]).save(tmp_path / f"{'n' * 250}.png")
+    failures = write_heat_maps(Tagger.load(toy_run), tmp_path, [(f"{'n' * 250}.png", TAGS)], tmp_path / "maps")
+    assert "File name too long" in failures[f"{'n' * 250}.png"]

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from zerotag import doctor
+from zerotag.cli.tagging import untag
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, Content, File, Sidecar
 from zerotag.tagging.checksums import checksums
 from zerotag.tagging.contents import DamagedVectorsError
 from zerotag.tagging.integrity import check_catalogue
-from zerotag.tagging.sidecars import remove_sidecars
+from zerotag.tagging.sidecars import _digest, remove_sidecars
 
 NUMBER, SHAPE = 6, (3, 5)  # an odd number of numbers, so that a row's last word is filled up
 DIGESTS = [bytes([index + 1]) * 16 for index in range(NUMBER)]
@@ -193,3 +194,32 @@ def test_what_is_neither_a_catalogue_nor_a_run(tmp_path: Path, place: Path) -> N
         doctor.check(tmp_path)
     (text,) = doctor.check(Path(__file__))
     assert text.state == "failed" and "is no catalogue of zerotag" in text.detail
+
+
+def test_nothing_is_written_through_a_linked_sub_folder(place: Path, tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", place.with_suffix("")
+    elsewhere.mkdir()
+    (elsewhere / "0.jpg.xmp").write_bytes(b"theirs")
+    (folder / "linked").symlink_to(elsewhere)
+    with Catalogue(place) as catalogue:
+        catalogue.note_sidecar(Sidecar("linked/0.jpg.xmp", None, _digest(b"theirs"), []))
+        summary = remove_sidecars(folder, catalogue)
+    assert "out of the folder of pictures" in summary.failures["linked/0.jpg.xmp"]
+    assert (elsewhere / "0.jpg.xmp").read_bytes() == b"theirs"
+
+
+def test_a_catalogue_that_was_sent_changes_nothing_in_the_folder_that_it_names(place: Path, tmp_path: Path) -> None:
+    victim, sent = tmp_path / "victim", tmp_path / "sent" / "holiday.zerotag"
+    victim.mkdir()
+    sent.parent.mkdir()
+    (victim / "a.xmp").write_bytes(b"theirs")
+    place.rename(sent)
+    with Catalogue(sent) as catalogue:
+        catalogue.note_sidecar(Sidecar("a.xmp", None, _digest(b"theirs"), []))
+    changed(sent, "UPDATE about SET value = ? WHERE key = 'folder'", str(victim))
+    with pytest.raises(ZerotagError, match=f"of the folder {victim}"):
+        untag(sent)
+    assert (victim / "a.xmp").read_bytes() == b"theirs"
+    with Catalogue(sent, victim) as catalogue:
+        catalogue.settle_in_folder()
+        catalogue.check_is_ours()

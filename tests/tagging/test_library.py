@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,17 +10,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from colours import COLOURS
 from zerotag.errors import ZerotagError
 from zerotag.tagging.catalogue import Catalogue, catalogue_of
 from zerotag.tagging.folder import FolderTags, Rule
+from zerotag.tagging.integrity import check_catalogue
 from zerotag.tagging.library import Summary, update
 from zerotag.tagging.plan import Plan, plan
 from zerotag.tagging.tagger import Tagger
@@ -38,6 +43,29 @@ if __name__ == "__main__":
     planned = plan(folder, place, tagger)
     with Catalogue(place, folder) as catalogue:
         update(catalogue, tagger, planned)
+"""
+
+
+WARM = """
+import json, os, signal, sys
+from pathlib import Path
+from zerotag.tagging.catalogue import Catalogue
+from zerotag.tagging.library import update
+from zerotag.tagging.plan import plan
+from zerotag.tagging.tagger import Tagger
+if __name__ == "__main__":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    tagger = Tagger.load(sys.argv[1])
+    for line in sys.stdin:
+        if child := os.fork():
+            print(child, flush=True)
+            continue
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        folder, place = map(Path, json.loads(line))
+        with Catalogue(place, folder) as catalogue:
+            update(catalogue, tagger, plan(folder, place, tagger))
+        os._exit(0)
 """
 
 
@@ -122,6 +150,36 @@ def test_equal_pictures_in_one_run_are_computed_once(tagger: Tagger, tmp_path: P
         assert len(catalogue.files()) == 100
 
 
+def test_copies_are_kept_while_the_rest_is_read(
+    tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, place = tmp_path / "same", tmp_path / "same.zerotag"
+    folder.mkdir()
+    Image.new("RGB", (8, 8), COLOURS["red"]).save(folder / "000.png")
+    for index in range(1, 120):
+        os.link(folder / "000.png", folder / f"{index:03}.png")
+    monkeypatch.setattr("zerotag.tagging.library.FILES_AT_ONCE", 40)
+    told: list[int] = []
+    with Catalogue(place, folder) as catalogue:
+        planned = plan(folder, place, tagger)
+        update(catalogue, tagger, planned, progress=lambda _, done, __: told.append(len(catalogue.files())))
+    assert told[0] <= 1 and 40 <= told[1] < 120 and told[-1] == 120
+
+
+def test_damaged_vectors_are_computed_again(tagger: Tagger, album: Path) -> None:
+    brought_up_to_date(tagger, album)
+    with sqlite3.connect(catalogue_of(album)) as database:
+        database.execute("UPDATE content SET width = width + 1 WHERE rowid <= 3")
+    done = brought_up_to_date(tagger, album, reread=True)
+    assert (done.num_damaged, done.num_computed) == (3, 3) and not failed_checks(catalogue_of(album))
+
+
+def test_vectors_that_are_not_finite_are_not_kept(tagger: Tagger, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tagger, "embed_pixels", lambda p: torch.full((len(p), *tagger.vectors_shape), 1e9))
+    done = brought_up_to_date(tagger, album)
+    assert done.num_computed == 0 and "not finite" in done.failures["trip0/0000.png"]
+
+
 def test_a_changed_picture_is_read_again(tagger: Tagger, album: Path) -> None:
     brought_up_to_date(tagger, album)
     Image.new("RGB", (9, 9), COLOURS["blue"]).save(album / "trip0" / "0000.png")
@@ -185,25 +243,59 @@ def test_two_runs_on_one_folder_at_once(tagger: Tagger, album: Path, toy_run: Pa
     same(place, catalogue_of(album))
 
 
-def test_a_run_that_is_killed_ten_times_ends_as_one_that_is_not(tagger: Tagger, toy_run: Path, tmp_path: Path) -> None:
+@contextmanager
+def warm(run: Path) -> Iterator[Callable[[Path, Path], int]]:
+    """A function that starts an update in a process of its own group, forked from one that has the model loaded."""
+    starter = subprocess.Popen([sys.executable, "-c", WARM, str(run)], stdin=PIPE, stdout=PIPE, text=True)
+    assert starter.stdin is not None and starter.stdout is not None
+    stdin, stdout = starter.stdin, starter.stdout
+
+    def start(folder: Path, place: Path) -> int:
+        stdin.write(json.dumps([str(folder), str(place)]) + "\n")
+        stdin.flush()
+        return int(stdout.readline())
+
+    try:
+        yield start
+    finally:
+        starter.kill()
+        starter.communicate()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twenty_times_ends_as_one_that_is_not(
+    tagger: Tagger, toy_run: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "many"
-    paint(folder, 2000)
+    paint(folder, 1200)
     random = np.random.default_rng(SEED)
     place = tmp_path / "killed.zerotag"
     done = [0]
-    for _ in range(10):
-        process = started(toy_run, folder, place)
-        target = done[-1] + int(random.integers(1, 180))
-        while process.poll() is None and number_of(place) < target:
-            time.sleep(float(random.uniform(0.01, 0.05)))
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        done.append(number_of(place))
-    assert 0 < done[5] < done[-1]
+    with warm(toy_run) as start:
+        for _ in range(20):
+            process = start(folder, place)
+            target = done[-1] + int(random.integers(1, 60))
+            while is_running(process) and number_of(place) < target:
+                time.sleep(float(random.uniform(0.001, 0.03)))
+            with suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
+            done.append(number_of(place))
+        assert 0 < done[5] < done[15] < done[-1] < 1200
+    assert not failed_checks(place)
     assert started(toy_run, folder, place).wait(300) == 0
     brought_up_to_date(tagger, folder)
     same(place, catalogue_of(folder))
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def failed_checks(place: Path) -> list[str]:
+    return [one.detail for one in check_catalogue(place) if one.state == "failed"]
 
 
 def number_of(place: Path) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +20,8 @@ from zerotag.tagging.tagger import Tag, Tagger
 
 LABELS_DRAWN = 3
 LONGEST_SIDE_PX = 1024
+MOST_NAME_BYTES = 255
+UNNAMEABLE = re.compile(r"[\x00-\x1f/\\:*?\"<>|\ud800-\udfff]")
 
 
 def write_heat_maps(
@@ -55,7 +60,10 @@ def write_heat_maps(
             elif isinstance(jpeg, Refusal):
                 failures[path] = jpeg.reason
             else:
-                _draw(tagger, pixels, jpeg, [tag.label for tag in tags[:LABELS_DRAWN]], out / path)
+                try:
+                    _draw(tagger, pixels, jpeg, [tag.label for tag in tags[:LABELS_DRAWN]], out / path)
+                except OSError as error:
+                    failures[path] = f"its heat maps cannot be written to {out} ({error.strerror})"
             progress("Drawing heat maps", number, len(pictures))
     return failures
 
@@ -63,8 +71,20 @@ def write_heat_maps(
 def _draw(tagger: Tagger, pixels: Decoded, jpeg: bytes, labels: list[str], target: Path) -> None:
     (heats,) = tagger.heat_maps_of_pixels(tagger.backbone.preprocessing.batch([pixels.pixels]), labels)
     picture = Image.open(BytesIO(jpeg))
-    for label, heat in zip(labels, heats, strict=True):
-        file = target.with_name(f"{target.name}.{label.replace('/', '-')}.png")
+    for file, heat in zip(files_of(target, labels), heats, strict=True):
         content = BytesIO()
         overlay(picture, heat).save(content, "PNG")
         write_atomically(file, content.getvalue())
+
+
+def files_of(target: Path, labels: Sequence[str]) -> list[Path]:
+    """A file for each label, of a name that all systems take; labels that would share one get their digest into it."""
+    names: list[str] = []
+    for label in labels:
+        name = UNNAMEABLE.sub("-", label)
+        digest = hashlib.blake2b(label.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+        room = MOST_NAME_BYTES - len(os.fsencode(target.name)) - len(f"..{digest}.png")
+        short = name.encode(errors="ignore")[: max(room, 0)].decode(errors="ignore")
+        is_taken = short != name or name in names
+        names.append(f"{short}.{digest}" if is_taken else name)
+    return [target.with_name(f"{target.name}.{name}.png") for name in names]

@@ -174,7 +174,7 @@ class _Update:
         if not good:
             return
         pixels = self.tagger.backbone.preprocessing.batch(one.pixels for _, one in good)
-        S = self.tagger.embed_pixels(pixels).numpy().astype(np.float16)
+        S = self.tagger.embed_pixels(pixels).half().numpy()
         contents = [Content(d, one.width, one.height, s) for (d, one), s in zip(good, S, strict=True)]
         finite = [content for content in contents if np.isfinite(content.S).all()]
         self._save(finite)

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from zerotag import onnx_maps
 from zerotag.backbones import Backbone, create_backbone
 from zerotag.errors import MissingPackageError, ZerotagError
+from zerotag.locks import alone
 from zerotag.models import TaggingModel
-from zerotag.storage import write_atomically
+from zerotag.storage import full_disk_explained, whole_or_not_at_all
 from zerotag.tagging.tagger import Tagger
 from zerotag.tagging.words import Vocabulary
 
@@ -79,12 +80,19 @@ def export_onnx(tagger: Tagger, vocabulary: Vocabulary, file: Path) -> Path:
     model = program.model_proto
     record = json.dumps({"preprocessing": tagger.backbone.record()["preprocessing"], "labels": vocabulary.names})
     model.metadata_props.add(key="zerotag", value=record)
-    write_atomically(file, model.SerializeToString())
     vectors = file.with_suffix(VECTORS_FILE)
-    with vectors.open("wb") as opened:
-        np.savez(
-            opened, labels=np.array(vocabulary.names), label_vectors=vocabulary.W.numpy(), starts=vocabulary.starts
-        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        alone(file),
+        full_disk_explained(file),
+        whole_or_not_at_all(file) as model_partial,
+        whole_or_not_at_all(vectors) as vectors_partial,
+    ):
+        model_partial.write_bytes(model.SerializeToString())
+        with vectors_partial.open("wb") as opened:
+            np.savez(
+                opened, labels=np.array(vocabulary.names), label_vectors=vocabulary.W.numpy(), starts=vocabulary.starts
+            )
     return vectors
 
 

@@ -97,8 +97,8 @@ def remove_sidecars(folder: Path, catalogue: Catalogue | None = None) -> Sidecar
         with files.failing_as(name):
             files.remove(name)
     if catalogue is not None and not files.summary.failures:
-        for name in catalogue.sidecars():
-            if name.startswith(MOVED):
+        for name in names:
+            if name.startswith(MOVED):  # others that are there now were noted meanwhile
                 catalogue.forget_sidecar(name)
     return files.summary
 
@@ -157,7 +157,7 @@ class _Files:
     def _restore(self, file: str, current: bytes | None, base: bytes | None, note: Sidecar | None) -> None:
         if current is not None and base is None:
             self._check_same(file, current)
-            (self.folder / file).unlink()
+            self._place(file).unlink()
             self.summary.num_removed += 1
         elif current is not None and base is not None and base != current:
             self._write(file, base, current)
@@ -208,7 +208,7 @@ class _Files:
         return nullcontext() if self.catalogue is None else self.catalogue.alone()
 
     def _write(self, file: str, content: bytes, current: bytes | None) -> None:
-        place = self.folder / file
+        place = self._place(file)
         self._check_writable(file)
         with full_disk_explained(place), whole_or_not_at_all(place) as partial:
             with partial.open("wb") as written:
@@ -218,8 +218,15 @@ class _Files:
             self._check_same(file, current)
         self.summary.num_written += 1
 
-    def _check_writable(self, file: str) -> None:
+    def _place(self, file: str) -> Path:
+        """Where a file is, which must not lead out of the folder, not by a linked sub-folder either."""
         place = self.folder / file
+        if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(self.folder)):
+            raise ZerotagError("a link leads to it, out of the folder of pictures; it is left alone")
+        return place
+
+    def _check_writable(self, file: str) -> None:
+        place = self._place(file)
         if os.path.lexists(place) and not os.access(place, os.W_OK):
             raise ZerotagError("it is write-protected")
         if not os.access(place.parent, os.W_OK):
@@ -230,7 +237,7 @@ class _Files:
             raise ZerotagError("another program wrote it at the same time; run the command again")
 
     def _read(self, file: str) -> bytes | None:
-        place = self.folder / file
+        place = self._place(file)
         try:
             mode = place.lstat().st_mode
         except (FileNotFoundError, NotADirectoryError):
