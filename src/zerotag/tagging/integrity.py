@@ -8,8 +8,8 @@ from pathlib import Path
 from zerotag.errors import ZerotagError, first_few
 from zerotag.findings import Finding
 from zerotag.tagging.catalogue import Catalogue
-from zerotag.tagging.checksums import DIGEST_BYTES
 from zerotag.tagging.database import is_folder
+from zerotag.tagging.readers import DIGEST_BYTES
 from zerotag.tagging.schema import FORMAT
 from zerotag.tagging.tagged import TAGGED
 from zerotag.tagging.words import WordList
