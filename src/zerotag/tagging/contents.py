@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float16
 
 from zerotag.errors import ZerotagError, first_few
-from zerotag.tagging.checksums import checksums, faults
+from zerotag.tagging.checksums import checked, checksum
 from zerotag.tagging.database import PATH, Database
 
 ROWS_AT_ONCE = 256
@@ -82,7 +82,8 @@ class Contents(Database):
                 )
             if not rows:
                 return found
-            found |= _damaged(rows, num_bytes, by=1)
+            faults = zip(rows, _checked(rows, num_bytes)[1], strict=True)
+            found |= {row[1]: fault for row, fault in faults if fault is not None}
             last = rows[-1][1]
 
     def check(self, model: int) -> None:
@@ -142,7 +143,7 @@ class Contents(Database):
             row = content.digest, content.width, content.height, content.S.astype("<f2").tobytes()
             self._db.execute(
                 "INSERT OR IGNORE INTO content (model, digest, width, height, S, checksum) VALUES (?, ?, ?, ?, ?, ?)",
-                (model, *row, int(checksums([row], len(row[-1]))[0])),
+                (model, *row, checksum(row)),
             )
 
     def _num_bytes(self, model: int) -> int:
@@ -189,7 +190,8 @@ class Contents(Database):
     def _sound(self, model: int, rows: list[Row]) -> Float16[np.ndarray, "b n e"]:
         """The vectors of rows; where some are damaged, all such are taken out, for ``zerotag tag`` to compute again."""
         n, e = self._shape(model)
-        if damaged := _damaged(rows, FLOAT16_BYTES * n * e, by=0):
+        vectors, faults = _checked(rows, FLOAT16_BYTES * n * e)
+        if damaged := {row[0]: fault for row, fault in zip(rows, faults, strict=True) if fault is not None}:
             reason = next(iter(damaged.values()))
             cure = "these are not used any more; compute them again, with: zerotag tag RUN"
             if not self._was_dropped(model):
@@ -197,7 +199,7 @@ class Contents(Database):
             raise DamagedVectorsError(
                 f"{self.path}: the vectors of {first_few(list(damaged))} are damaged ({reason}); {cure} {self.folder}"
             ) from sqlite3.DataError(reason)
-        return np.frombuffer(b"".join([row[4] for row in rows]), "<f2").reshape(len(rows), n, e)
+        return vectors.view("<f2").reshape(len(rows), n, e)
 
     def _was_dropped(self, model: int) -> bool:
         """Whether damaged vectors could be taken out, beside whatever this connection is at."""
@@ -217,7 +219,5 @@ class Contents(Database):
         )
 
 
-def _damaged(rows: Sequence[Row], num_bytes: int, *, by: int) -> dict[Any, str]:
-    """Why the vectors of rows are damaged, by their path or digest, as the column of that number has it."""
-    found = faults([row[1:5] for row in rows], [row[5] for row in rows], num_bytes)
-    return {row[by]: fault for row, fault in zip(rows, found, strict=True) if fault is not None}
+def _checked(rows: Sequence[Row], num_bytes: int) -> tuple[np.ndarray, list[str | None]]:
+    return checked([row[1:5] for row in rows], [row[5] for row in rows], num_bytes)
