@@ -87,12 +87,12 @@ def shown(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The same for a page, a file or a figure, which take all other characters."""
+    """A text for a page, a file or a figure, with characters escaped that a terminal would obey or nobody sees."""
     return UNSHOWN.sub(_escaped, text)
 
 
 def visible_lines(text: str) -> str:
-    """The same for a text of several lines."""
+    """A text of several lines with the same characters escaped, but for line feeds."""
     return "\n".join(map(visible, text.split("\n")))
 
 

@@ -130,7 +130,8 @@ def evaluate_run(
             raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
         with ExitStack() as ending:
             if together.is_first:
-                ending.enter_context(alone(kept))
+                if scores_file is not None:  # which lies outside of the run that is held
+                    ending.enter_context(alone(scores_file))
                 ending.callback(file.unlink, missing_ok=True)
             began = time.perf_counter()
             scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))

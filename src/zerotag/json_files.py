@@ -41,7 +41,7 @@ def read_bytes(file: Path, cure: str, largest: int = sys.maxsize) -> bytes:
     """
     try:
         if not file.is_file():
-            reason = "it is no file" if file.exists() else "it is not there"
+            reason = "it is not a regular file" if file.exists() else "it is not there"
             raise ZerotagError(f"{file} cannot be read: {reason}; {cure}")
         if (size := file.stat().st_size) > largest:
             raise damaged(file, f"it has {size} bytes, and at most {largest} are expected", cure)
@@ -101,7 +101,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a finite number")
 
 
 def _finite(text: str) -> float:

@@ -124,7 +124,7 @@ def mapped(file: Path, mode: Literal["r", "r+"] = "r") -> np.memmap[Any, Any]:
 
 def size_now(array: np.memmap[Any, Any]) -> int:
     """How many bytes the file of a mapped array has at this moment: to read behind its end would kill the process."""
-    opened: Any = array._mmap  # type: ignore[attr-defined]
+    opened: Any = array._mmap  # type: ignore[attr-defined]  # numpy has no public name for the map
     return int(opened.size())
 
 

@@ -53,7 +53,7 @@ def served(app: ASGIApp, protocol: type[Connection]) -> Iterator[Address]:
     """A server in a thread."""
     listening = socket.create_server(("127.0.0.1", 0))
     options = {"http": protocol, "ws": "none", "loop": "asyncio", "lifespan": "off", "timeout_graceful_shutdown": 1}
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, **options))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, **options))  # type: ignore[arg-type]  # of many types
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

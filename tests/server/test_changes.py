@@ -144,7 +144,7 @@ ASKED: list[Callable[[TestClient], object]] = [
 
 def details(client: TestClient) -> list[tuple[int, str]]:
     answers = [ask(client) for ask in ASKED]
-    return [(answer.status_code, answer.json()["detail"]) for answer in answers]  # type: ignore[attr-defined]
+    return [(answer.status_code, answer.json()["detail"]) for answer in answers]  # type: ignore[attr-defined]  # httpx's
 
 
 def test_a_catalogue_that_is_deleted_and_made_again(client: TestClient, changing: Library) -> None:

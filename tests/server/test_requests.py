@@ -25,7 +25,7 @@ UNKNOWN_DIGESTS = ["", "00", "0" * 32, "f" * 33, "\ud800", "\x00" * 32, "٠" * 3
 
 def sentence(client: TestClient, method: str, path: str, **options: object) -> tuple[int, str]:
     """Status and sentence of an answer that is no success."""
-    answer = client.request(method, path, **options)  # type: ignore[arg-type]
+    answer = client.request(method, path, **options)  # type: ignore[arg-type]  # of many types
     assert answer.headers["content-type"] == "application/json", answer.text
     detail = answer.json()["detail"]
     assert isinstance(detail, str) and 10 < len(detail) < 2000 and "Traceback" not in detail

@@ -42,7 +42,12 @@ def test_where_the_system_does_not_tell_all_may_ask(tmp_path: Path) -> None:
     assert not users.can_tell and users.may_ask(CLIENT, SERVER)
 
 
-ASK = "import socket, sys; c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); c.sendall(sys.argv[2].encode()); print(c.recv(999).decode())"  # noqa: E501
+ASK = """
+import socket, sys
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+client.sendall(sys.argv[2].encode())
+print(client.recv(999).decode())
+"""
 
 
 @on_linux

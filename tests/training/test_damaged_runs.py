@@ -91,7 +91,7 @@ def test_a_pipe_is_not_waited_for(run: Path, name: str) -> None:
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     failed = [finding for finding in check_run(run) if finding.state == "failed"]
-    assert failed[0].name == name and "it is no file" in failed[0].detail
+    assert failed[0].name == name and "it is not a regular file" in failed[0].detail
 
 
 def weights(run: Path, edit: Callable[[Tensor], Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -104,7 +104,7 @@ def weights(run: Path, edit: Callable[[Tensor], Tensor], metadata: dict[str, str
 
 
 WEIGHTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "NaN": (lambda run: weights(run, lambda one: one * torch.nan), "holds what is no number"),
+    "NaN": (lambda run: weights(run, lambda one: one * torch.nan), "holds NaN or an infinity"),
     "huge": (lambda run: weights(run, lambda one: torch.full_like(one, 1e38)), "that are no numbers"),
     "in double precision": (lambda run: weights(run, Tensor.double), "holds other numbers than the model"),
     "of another shape": (lambda run: weights(run, lambda one: one[None].clone()), "a model of another shape"),

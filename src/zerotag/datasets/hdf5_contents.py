@@ -57,12 +57,12 @@ def stored(file: Path, opened: Any, name: str, shape: tuple[int, ...] | None = N
         raise ZerotagError(f"{where} is a link, which may lead to another file; copy the numbers themselves into it")
     found = opened[name]
     if not isinstance(found, h5py.Dataset) or found.shape is None:
-        raise ZerotagError(f"{where} holds no numbers or texts; fetch the file anew")
+        raise ZerotagError(f"{where} holds no numbers or texts; download the file again")
     if found.is_virtual or found.external:
         raise ZerotagError(f"{where} lies in another file; copy the numbers themselves into this one")
     if shape is not None and found.shape != shape:
-        raise ZerotagError(f"{where} is {found.shape}, not {shape}; fetch the file anew")
+        raise ZerotagError(f"{where} is {found.shape}, not {shape}; download the file again")
     at_once = found.shape[1:] if by_row else found.shape
     if max(prod(at_once), prod(found.chunks or ())) * found.dtype.itemsize > MOST_BYTES:
-        raise ZerotagError(f"{where} is {found.shape}, too large for features or labels; fetch the file anew")
+        raise ZerotagError(f"{where} is {found.shape}, too large for features or labels; download the file again")
     return found

@@ -38,7 +38,7 @@ def records(file: Path) -> Iterator[bytes]:
             if length > LONGEST_RECORD:
                 raise ZerotagError(
                     f"{file}: record {number + 1} would be {length:,} bytes long, but those of pictures are far below "
-                    f"{LONGEST_RECORD:,}; fetch it anew"
+                    f"{LONGEST_RECORD:,}; download it again"
                 )
             content = stream.take(length + CHECK.size, number)
             yield checked(content[:length], content[length:])
@@ -137,12 +137,12 @@ class _Unzipped:
                     break
                 if may_end and not self.ready and self.unpacker.eof:
                     return b""
-                raise ZerotagError(f"{self.file} ends within record {record + 1}: it was cut off; fetch it anew")
+                raise ZerotagError(f"{self.file} ends within record {record + 1}: it was cut off; download it again")
             try:
                 self.ready += self.unpacker.decompress(packed, BLOCK_BYTES)
             except zlib.error as error:
                 raise ZerotagError(
-                    f"{self.file} is no ZLIB stream or a damaged one ({error}); fetch it anew"
+                    f"{self.file} is no ZLIB stream or a damaged one ({error}); download it again"
                 ) from error
         taken = bytes(self.ready[:number])
         del self.ready[:number]

@@ -31,7 +31,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def as_bytes(answer: JSONResponse) -> bytes:
-    """The same for a connection that no request could be read from, and that is closed behind it."""
+    """An answer as bytes, for a connection on which no request could be read; it is closed afterwards."""
     answer.headers.update(SAFE | UNKEPT | {"Connection": "close"})
     lines = [b"HTTP/1.1 %d %s" % (answer.status_code, http.HTTPStatus(answer.status_code).phrase.encode())]
     lines += [name + b": " + value for name, value in answer.raw_headers]

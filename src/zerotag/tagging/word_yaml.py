@@ -84,7 +84,8 @@ class _Texts(yaml.BaseLoader):
         """
         if self.check_event(yaml.AliasEvent):
             fault = "a text that begins with * needs quotation marks around it; label files have no aliases of YAML"
-            raise yaml.composer.ComposerError(None, None, fault, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            place = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML has no types
+            raise yaml.composer.ComposerError(None, None, fault, place)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

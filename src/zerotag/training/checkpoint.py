@@ -28,7 +28,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], plain: PlainData | None
     """Write named tensors, with plain data beside them and a checksum of both, atomically.
 
     Raises:
-        ZerotagError: A tensor holds what is no number, or the disk is full.
+        ZerotagError: A tensor holds NaN or an infinity, or the disk is full.
     """
     if name := not_finite(tensors):
         raise ZerotagError(
@@ -50,7 +50,7 @@ def load_tensors(path: Path, cure: str = TRAIN_AGAIN) -> tuple[dict[str, Tensor]
         cure: What the user may do where it is damaged.
 
     Raises:
-        ZerotagError: The file is missing or damaged, or a tensor holds what is no number.
+        ZerotagError: The file is missing or damaged, or a tensor holds NaN or an infinity.
     """
     content = read_bytes(path, cure)
     try:
@@ -71,12 +71,12 @@ def _fault(tensors: dict[str, Tensor], plain: Any) -> str:
     if checksum is not None and checksum != _checksum(tensors, plain):
         return "its content is not what was written: bits have changed on the disk or on the way"
     if name := not_finite(tensors):
-        return f"'{name}' holds what is no number"
+        return f"'{name}' holds NaN or an infinity"
     return ""
 
 
 def not_finite(tensors: dict[str, Tensor]) -> str | None:
-    """The name of the first tensor that holds infinities or what is no number."""
+    """The name of the first tensor that holds NaN or an infinity."""
     return next((name for name, tensor in tensors.items() if not _is_finite(tensor)), None)
 
 

@@ -123,7 +123,7 @@ def _groups(optimiser: Optimizer, saved: Any) -> list[PlainData]:
         for name in group.keys() & set(MOVING):
             values = of_file[name] if isinstance(group[name], tuple) else [of_file[name]]
             if not isinstance(values, list) or not all(type(value) in (int, float) and value >= 0 for value in values):
-                raise ValueError(f"'{name}' of the optimiser is no number")
+                raise ValueError(f"'{name}' of the optimiser is not a number")
             if len(values) != (len(group[name]) if isinstance(group[name], tuple) else 1):
                 raise ValueError(f"'{name}' of the optimiser has another length")
             group[name] = tuple(values) if isinstance(group[name], tuple) else values[0]
