@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from zerotag.errors import ZerotagError
 from zerotag.heatmaps import cells_in_boxes
 from zerotag.judgement import Report, evaluate
 from zerotag.labels import SETTINGS
-from zerotag.locks import alone, held
+from zerotag.locks import held
 from zerotag.prefetch import prefetched
 from zerotag.progress import Progress, silent
 from zerotag.protocols import protocol_named
@@ -112,7 +113,8 @@ def evaluate_run(
     run = load_run(folder)
     read_results(folder / FILE, evaluate_again(folder))  # said before the work, not after
     kept = scores_file or folder / "scores.npy"
-    file = kept.with_name(f".{kept.name}.partial")
+    of_run = blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()
+    file = kept.with_name(f".{kept.name}.{of_run}.partial")  # which nobody else writes while the run is held
     with processes() as together, held(folder, COPY) if together.is_first else nullcontext():
         with together.first_alone():  # what is not in the cache yet is put there once
             dataset = load_dataset(run.settings.data)
@@ -130,8 +132,6 @@ def evaluate_run(
             raise ZerotagError(f"{dataset.root} has no test pictures; mark some with the split 'test'")
         with ExitStack() as ending:
             if together.is_first:
-                if scores_file is not None:  # which lies outside of the run that is held
-                    ending.enter_context(alone(scores_file))
                 ending.callback(file.unlink, missing_ok=True)
             began = time.perf_counter()
             scores = _write_scores(file, network, inputs, test, W, together, together.reporting(progress))
